@@ -1,0 +1,20 @@
+/*
+ * module.c
+ *		The shared library as the server sees it: magic block and _PG_init().
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/guc.h"
+
+#include "base/compat.h"
+
+PG_MODULE_MAGIC_EXT(.name = "ecomsocial", .version = ECS_VERSION);
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	MarkGUCPrefixReserved("ecomsocial");
+}
