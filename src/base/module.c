@@ -9,7 +9,10 @@
 
 #include "base/compat.h"
 
-PG_MODULE_MAGIC_EXT(.name = "ecomsocial", .version = ECS_VERSION);
+PG_MODULE_MAGIC_EXT(
+					.name = "ecomsocial",
+					.version = ECS_VERSION
+);
 
 void		_PG_init(void);
 
