@@ -1,0 +1,142 @@
+
+-- What the two models share: the register of models, the making of a schema,
+-- and the partitions of event tables.
+
+CREATE TABLE model (
+    rel       regclass PRIMARY KEY,
+    kind      text     NOT NULL CHECK (kind IN ('ecommerce', 'social')),
+    time_zone text     NOT NULL,
+    options   jsonb    NOT NULL
+);
+COMMENT ON TABLE model IS 'the models of this database and the settings they were made with, one row each; written by create_ecommerce() and create_social()';
+COMMENT ON COLUMN model.rel IS 'the table that stands for the model: order_line or content_event; its schema is the model''s';
+COMMENT ON COLUMN model.kind IS 'ecommerce or social';
+COMMENT ON COLUMN model.time_zone IS 'reporting time zone: where a day of this model begins; fixed when the model is made';
+COMMENT ON COLUMN model.options IS 'the other arguments of the call that made the model';
+SELECT pg_catalog.pg_extension_config_dump('model', 'WHERE rel::oid IN (SELECT oid FROM pg_class)');
+GRANT SELECT ON model TO PUBLIC;
+
+CREATE FUNCTION model_register(rel regclass, kind text, time_zone text, options jsonb) RETURNS void
+    AS 'MODULE_PATHNAME', 'ecs_model_register'
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION model_register(regclass, text, text, jsonb)
+    IS 'internal: enters a model into the register; only the owner of rel may, and rows of dropped tables are removed';
+
+CREATE FUNCTION model_create_schema(schema name, time_zone text, partition_by text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF schema IS NULL OR time_zone IS NULL OR partition_by IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed',
+            MESSAGE = 'no argument may be null',
+            HINT = 'Leave an argument out to have its default.';
+    END IF;
+    IF partition_by NOT IN ('none', 'day', 'month') THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('partition_by must be none, day or month, not "%s"', partition_by);
+    END IF;
+    PERFORM now() AT TIME ZONE time_zone;       -- 22023 where there is none of that name
+    IF EXISTS (SELECT FROM pg_namespace WHERE nspname = schema) THEN
+        RAISE EXCEPTION USING ERRCODE = 'duplicate_schema',
+            MESSAGE = format('schema "%s" already exists', schema),
+            DETAIL = coalesce((SELECT format('It holds the %s model.', m.kind)
+                               FROM ecomsocial.model m JOIN pg_class c ON c.oid = m.rel
+                               WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = schema)
+                               LIMIT 1),
+                              'A model is made in a schema of its own.'),
+            HINT = 'Name another one in the argument "schema", or drop this one first.';
+    END IF;
+    IF NOT has_database_privilege(current_database(), 'CREATE') THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+            MESSAGE = format('permission denied to create a schema in database "%s"', current_database()),
+            HINT = format('Have its owner run: GRANT CREATE ON DATABASE %I TO %I.', current_database(), current_user);
+    END IF;
+    EXECUTE format('CREATE SCHEMA %I', schema);
+END
+$$;
+COMMENT ON FUNCTION model_create_schema(name, text, text)
+    IS 'internal: checks the arguments of a model and the rights of the caller, and makes the schema';
+
+CREATE FUNCTION model_contents(schema name)
+    RETURNS TABLE (object text, question text, try text)
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT c.relname::text,
+           pg_catalog.obj_description(c.oid, 'pg_class'),
+           pg_catalog.format('SELECT * FROM %I.%I LIMIT 10;', n.nspname, c.relname)
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = schema AND c.relkind = 'v'
+    ORDER BY c.oid;
+END;
+COMMENT ON FUNCTION model_contents(name)
+    IS 'the views of a model in the order they were made: name, the question it answers, a statement to try';
+
+CREATE FUNCTION add_partitions(rel regclass, from_day date, to_day date) RETURNS integer
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    settings     ecomsocial.model;
+    unit         text;                  -- day or month
+    schema       name;
+    relname      name;
+    time_column  name;
+    fallback     regclass;              -- the default partition
+    first_day    date;
+    next_day     date;
+    part         name;
+    from_time    timestamptz;
+    to_time      timestamptz;
+    made         integer := 0;
+BEGIN
+    SELECT n.nspname, c.relname, a.attname, nullif(p.partdefid, 0)::regclass
+    INTO schema, relname, time_column, fallback
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
+    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
+    WHERE c.oid = rel;
+    SELECT m.* INTO settings
+    FROM ecomsocial.model m JOIN pg_class c ON c.oid = m.rel JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = schema;
+    unit := settings.options ->> 'partition_by';
+    IF time_column IS NULL OR coalesce(unit, 'none') = 'none' THEN
+        RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+            MESSAGE = format('"%s" is not a partitioned event table of a model', rel),
+            HINT = 'Make the model with partition_by => ''day'' or ''month''.';
+    END IF;
+    IF NOT (isfinite(from_day) AND isfinite(to_day)) OR to_day - from_day NOT BETWEEN 0 AND 36600 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('cannot make partitions from %s to %s', from_day, to_day),
+            HINT = 'to_day is the day after the last one, at most 100 years after from_day.';
+    END IF;
+
+    first_day := date_trunc(unit, from_day::timestamp);
+    WHILE first_day < to_day LOOP
+        next_day := first_day + ('1 ' || unit)::interval;
+        part := relname || to_char(first_day, CASE unit WHEN 'day' THEN '_YYYY_MM_DD' ELSE '_YYYY_MM' END);
+        from_time := first_day::timestamp AT TIME ZONE settings.time_zone;
+        to_time := next_day::timestamp AT TIME ZONE settings.time_zone;
+        IF NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                       WHERE n.nspname = schema AND c.relname = part) THEN
+            -- Rows that came before their partition wait in the default one: they move.
+            EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', schema, part, rel);
+            IF fallback IS NOT NULL THEN
+                EXECUTE format('WITH moved AS (DELETE FROM %s WHERE %I >= %L AND %I < %L RETURNING *) INSERT INTO %I.%I SELECT * FROM moved',
+                               fallback, time_column, from_time, time_column, to_time, schema, part);
+            END IF;
+            EXECUTE format('ALTER TABLE %s ATTACH PARTITION %I.%I FOR VALUES FROM (%L) TO (%L)',
+                           rel, schema, part, from_time, to_time);
+            EXECUTE format('COMMENT ON TABLE %I.%I IS %L', schema, part,
+                           format('%s of the days from %s until before %s (%s)', relname, first_day, next_day, settings.time_zone));
+            made := made + 1;
+        END IF;
+        first_day := next_day;
+    END LOOP;
+    RETURN made;
+END
+$$;
+COMMENT ON FUNCTION add_partitions(regclass, date, date)
+    IS 'makes the missing partitions of a model''s event table for the days from from_day until before to_day, and moves into them what waits in the default partition; returns how many were made';
