@@ -1,0 +1,175 @@
+/*
+ * activity.h
+ *		The type "activity": an exact set of dates in a few dozen bytes.
+ *
+ * A value is a sequence of ISO weeks, each a pattern of seven bits, written as a
+ * stream of bytes:
+ *
+ *		byte 0		version, 1; the empty set ends here
+ *		bytes 1-4	first week that has a day, int32, little-endian;
+ *					week 0 begins on Monday 1999-12-27
+ *		0ddddddd	a week: bit 0 is Monday; never 0
+ *		10nnnnnn	n empty weeks
+ *		11nnnnnn	the last week once more, n times
+ *
+ * Counts of 64 or more take several bytes of their kind, the least significant
+ * six bits first.  Nothing is written in two ways: a gap stands between two
+ * weeks, a week equal to the one directly before it is always a repetition, and
+ * the last digit of a count is not 0.  So equal sets are equal bytes.
+ *
+ * Somebody active on every day of five years, or on every working day, takes at
+ * most 10 bytes, three days in five years at most 12, and no year more than 58.  For example {2024-01-01,2024-01-03..2024-01-31}:
+ *
+ *		01 e5 04 00 00		first week 1253, which begins on 2024-01-01
+ *		7d 7f c2 07			Monday, Wednesday..Sunday; a full week and two
+ *							more of it; Monday..Wednesday
+ */
+#ifndef ECS_ACTIVITY_H
+#define ECS_ACTIVITY_H
+
+#include "fmgr.h"
+#include "port/pg_bitutils.h"
+#include "utils/date.h"
+
+#define ECS_ACTIVITY_VERSION	1
+#define ECS_ACTIVITY_HEADER		5
+
+/* The day on which week 0 begins */
+#define ECS_WEEK_ZERO			(-5)
+#define ECS_FULL_WEEK			0x7F
+
+#define ECS_MIN_DAY				(DATETIME_MIN_JULIAN - POSTGRES_EPOCH_JDATE)
+#define ECS_MAX_DAY				(DATE_END_JULIAN - POSTGRES_EPOCH_JDATE - 1)
+
+static inline int32
+ecs_week_of(DateADT day)
+{
+	int64		shifted = (int64) day - ECS_WEEK_ZERO;
+
+	return (int32) (shifted / 7 - (shifted % 7 < 0));
+}
+
+static inline DateADT
+ecs_week_start(int32 week)
+{
+	return week * 7 + ECS_WEEK_ZERO;
+}
+
+/* Equal weeks, one after the other */
+typedef struct EcsWeeks
+{
+	int32		week;			/* the first of them */
+	int32		count;
+	uint8		days;
+} EcsWeeks;
+
+/* A walk over the weeks of a value */
+typedef struct EcsWeekReader
+{
+	const uint8 *next;
+	const uint8 *end;
+	int32		week;
+} EcsWeekReader;
+
+static inline void
+ecs_read_weeks(EcsWeekReader *reader, const struct varlena *activity)
+{
+	const uint8 *bytes = (const uint8 *) VARDATA_ANY(activity);
+
+	reader->next = bytes + ECS_ACTIVITY_HEADER;
+	reader->end = bytes + VARSIZE_ANY_EXHDR(activity);
+	if (reader->next < reader->end)
+		reader->week = (int32) ((uint32) bytes[1] | (uint32) bytes[2] << 8 |
+								(uint32) bytes[3] << 16 | (uint32) bytes[4] << 24);
+	else
+		reader->next = reader->end;
+}
+
+static inline bool
+ecs_next_weeks(EcsWeekReader *reader, EcsWeeks *weeks)
+{
+	const uint8 *next = reader->next;
+	const uint8 *end = reader->end;
+	int			shift;
+
+	for (shift = 0; next < end && *next >= 0x80; shift += 6)
+		reader->week += (int32) (*next++ & 0x3F) << shift;
+	if (next >= end)
+		return false;
+
+	weeks->days = *next++;
+	weeks->week = reader->week;
+	weeks->count = 1;
+	for (shift = 0; next < end && *next >= 0xC0; shift += 6)
+		weeks->count += (int32) (*next++ & 0x3F) << shift;
+	reader->week += weeks->count;
+	reader->next = next;
+	return true;
+}
+
+/* A walk over the stretches of consecutive days of a value */
+typedef struct EcsRunReader
+{
+	EcsWeekReader reader;
+	EcsWeeks	weeks;			/* what is left of them */
+	uint8		days;			/* what is left of the first week of "weeks" */
+	bool		more;			/* whether "first" and "last" hold a run */
+	DateADT		first;
+	DateADT		last;
+} EcsRunReader;
+
+extern void ecs_read_runs(EcsRunReader *runs, const struct varlena *activity);
+extern bool ecs_next_run(EcsRunReader *runs, DateADT *first, DateADT *last);
+
+/* Builds a value from weeks in ascending order */
+typedef struct EcsWriter
+{
+	struct varlena *value;
+	Size		size;			/* bytes used, with the varlena header */
+	Size		capacity;
+	EcsWeeks	open;			/* not written yet; count 0: none */
+	EcsWeeks	partial;		/* a week that days are still added to */
+} EcsWriter;
+
+extern void ecs_write_begin(EcsWriter *writer);
+extern void ecs_write_weeks(EcsWriter *writer, int32 week, int32 count, uint8 days);
+extern void ecs_write_run(EcsWriter *writer, DateADT first, DateADT last);
+extern struct varlena *ecs_write_end(EcsWriter *writer);
+
+/* The text form of a value */
+extern struct varlena *ecs_parse_activity(const char *text);
+extern char *ecs_format_activity(const struct varlena *activity);
+
+/* NULL, or what is wrong with the bytes of a value that came from outside */
+extern const char *ecs_activity_problem(const uint8 *bytes, Size size);
+
+/* Errors where a date is infinite */
+extern void ecs_check_day(DateADT day);
+
+/* Set algebra: which days of two weeks belong to the result */
+typedef enum EcsSetOp
+{
+	ECS_UNION,
+	ECS_INTERSECT,
+	ECS_EXCEPT
+} EcsSetOp;
+
+extern struct varlena *ecs_combine(const struct varlena *a, const struct varlena *b, EcsSetOp op);
+extern bool ecs_contains_all(const struct varlena *a, const struct varlena *b);
+extern bool ecs_overlaps(const struct varlena *a, const struct varlena *b);
+extern int	ecs_compare(const struct varlena *a, const struct varlena *b);
+
+/* The number of days in [from, until) */
+extern int64 ecs_count_days(const struct varlena *activity, DateADT from, DateADT until);
+
+/* The first or the last day; false: the set is empty */
+extern bool ecs_first_day(const struct varlena *activity, DateADT *day);
+extern bool ecs_last_day(const struct varlena *activity, DateADT *day);
+
+/* The greatest day before, or the least one not before, a day; false: none */
+extern bool ecs_day_before(const struct varlena *activity, DateADT day, DateADT *found);
+extern bool ecs_day_from(const struct varlena *activity, DateADT day, DateADT *found);
+
+#define PG_GETARG_ACTIVITY(n)	PG_GETARG_VARLENA_PP(n)
+
+#endif							/* ECS_ACTIVITY_H */
