@@ -17,4 +17,22 @@
 #define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
 #endif
 
+/* No server has this one */
+#if defined(__GNUC__) || defined(__clang__)
+#define ecs_prefetch(address)	__builtin_prefetch(address)
+#else
+#define ecs_prefetch(address)	((void) (address))
+#endif
+
+/* Before 16 a short read of a temporary file was the caller's to notice */
+#if PG_VERSION_NUM < 160000
+#define BufFileReadExact(file, ptr, size) \
+	do { \
+		if (BufFileRead(file, ptr, size) != (size)) \
+			ereport(ERROR, \
+					(errcode_for_file_access(), \
+					 errmsg("could not read from temporary file: unexpected end of file"))); \
+	} while (0)
+#endif
+
 #endif							/* ECS_COMPAT_H */

@@ -7,6 +7,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "tcop/dest.h"
+#include "utils/memutils.h"
 
 #include "base/query.h"
 
@@ -14,6 +15,8 @@ typedef struct SinkReceiver
 {
 	DestReceiver pub;
 	const EcsRowSink *sink;
+	MemoryContext row_context;	/* emptied before each row */
+	bool		started;
 	uint64		rows;
 } SinkReceiver;
 
@@ -21,10 +24,16 @@ static bool
 sink_receive(TupleTableSlot *slot, DestReceiver *self)
 {
 	SinkReceiver *receiver = (SinkReceiver *) self;
+	MemoryContext caller;
 
 	/* the executor does not look for interrupts between rows of every plan */
 	CHECK_FOR_INTERRUPTS();
+
+	/* its own context would be the query's, which lives as long as the query */
+	MemoryContextReset(receiver->row_context);
+	caller = MemoryContextSwitchTo(receiver->row_context);
 	receiver->sink->row(slot, receiver->sink->state);
+	MemoryContextSwitchTo(caller);
 	receiver->rows++;
 	return true;
 }
@@ -34,7 +43,12 @@ sink_startup(DestReceiver *self, int operation, TupleDesc desc)
 {
 	SinkReceiver *receiver = (SinkReceiver *) self;
 
-	(void) operation;
+	/* SPI runs every statement of the string, each with columns of its own */
+	if (operation != CMD_SELECT || receiver->started)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("query must be a single SELECT")));
+	receiver->started = true;
 	receiver->sink->start(desc, receiver->sink->state);
 }
 
@@ -53,9 +67,12 @@ ecs_for_each_row(const char *query, ParamListInfo params, const EcsRowSink *sink
 			.rStartup = sink_startup,
 			.rShutdown = sink_nothing,
 			.rDestroy = sink_nothing,
-			.mydest = DestNone
+			.mydest = DestTuplestore	/* one that SPI leaves to us */
 		},
 		.sink = sink,
+		.row_context = AllocSetContextCreate(CurrentMemoryContext, "row of a query",
+											 ALLOCSET_DEFAULT_SIZES),
+		.started = false,
 		.rows = 0
 	};
 	SPIExecuteOptions options = {
@@ -67,6 +84,9 @@ ecs_for_each_row(const char *query, ParamListInfo params, const EcsRowSink *sink
 	int			rc = SPI_execute_extended(query, &options);
 
 	if (rc != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute_extended returned %s", SPI_result_code_string(rc));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("query must be a single SELECT")));
+	MemoryContextDelete(receiver.row_context);
 	return receiver.rows;
 }

@@ -10,7 +10,7 @@
 
 /*
  * What becomes of the rows.  "start" is told their shape before the first one;
- * "row" is called in a short-lived memory context that the executor resets, so
+ * "row" is called in a memory context that is emptied before the next row, so
  * whatever it keeps it allocates in a context of its own.
  */
 typedef struct EcsRowSink
