@@ -1,0 +1,491 @@
+/*
+ * stock.c
+ *		SQL functions on stock ledgers: stock_ledger() and stock_snapshots().
+ *
+ * The caller's row type decides the shape of the result, and with it how many
+ * of the query's columns are the key.  Both functions run the query to its end
+ * in the first call and return one row per call after that.  So in a select
+ * list nothing is stored beyond the ledger; in FROM PostgreSQL keeps the rows
+ * of any function in a tuplestore.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+#include "base/calendar.h"
+#include "base/query.h"
+#include "stock/ledger.h"
+
+PG_FUNCTION_INFO_V1(ecs_stock_ledger);
+PG_FUNCTION_INFO_V1(ecs_stock_ledger_table);
+PG_FUNCTION_INFO_V1(ecs_stock_snapshots);
+
+/* day, change, balance, counted; or day, quantity */
+#define MAX_COLUMNS		(ECS_LEDGER_KEYS + 4)
+
+/* A call under way; lives as long as the set is returned */
+typedef struct StockCall
+{
+	bool		dense;			/* stock_snapshots() */
+	MemoryContext context;
+	EcsLedger  *ledger;
+	EcsZone		zone;
+
+	/* the result: its live columns, in the order in which rows are filled */
+	TupleDesc	desc;
+	int			ncolumns;
+	int			columns[MAX_COLUMNS];
+	int			nkeys;
+	bool		with_counted;
+
+	/* the query */
+	Oid			time_type;
+	Oid			quantity_type;
+	bool		timed;
+} StockCall;
+
+static Oid
+column_type(StockCall *call, int column)
+{
+	return TupleDescAttr(call->desc, call->columns[column])->atttypid;
+}
+
+static void
+report_shape(StockCall *call)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("row type does not fit the result of %s",
+					call->dense ? "stock_snapshots" : "stock_ledger"),
+			 call->dense ?
+			 errdetail("Its columns must be the day (date), up to %d key columns, and the quantity (smallint, integer, bigint or numeric).",
+					   ECS_LEDGER_KEYS) :
+			 errdetail("Its columns must be up to %d key columns, the day (date), the change and the balance (smallint, integer, bigint or numeric), and optionally whether a stocktake set the balance (boolean).",
+					   ECS_LEDGER_KEYS),
+			 errhint("Pass a null value of a table's or composite type, or NULL::record with a column definition list.")));
+}
+
+static bool
+is_quantity(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID || type == NUMERICOID;
+}
+
+/* Learn the shape of the result from the caller's row type */
+static void
+init_result(StockCall *call, FunctionCallInfo fcinfo)
+{
+	int			day;
+
+	if (get_call_result_type(fcinfo, NULL, &call->desc) != TYPEFUNC_COMPOSITE)
+		report_shape(call);
+	for (int i = 0; i < call->desc->natts; i++)
+	{
+		if (TupleDescAttr(call->desc, i)->attisdropped)
+			continue;
+		if (call->ncolumns == MAX_COLUMNS)
+			report_shape(call);
+		call->columns[call->ncolumns++] = i;
+	}
+	if (call->dense)
+	{
+		call->nkeys = call->ncolumns - 2;
+		day = 0;
+	}
+	else
+	{
+		if (call->ncolumns > 0)
+			call->with_counted = column_type(call, call->ncolumns - 1) == BOOLOID;
+		call->nkeys = day = call->ncolumns - 3 - call->with_counted;
+	}
+	if (call->nkeys < 0 || call->nkeys > ECS_LEDGER_KEYS ||
+		column_type(call, day) != DATEOID ||
+		!is_quantity(column_type(call, call->dense ? call->nkeys + 1 : day + 1)) ||
+		!is_quantity(column_type(call, call->dense ? call->nkeys + 1 : day + 2)))
+		report_shape(call);
+	BlessTupleDesc(call->desc);
+}
+
+/* Check the columns of the query against those of the result, and make the ledger */
+static void
+start_query(TupleDesc desc, void *state)
+{
+	StockCall  *call = state;
+	int			nkeys = call->nkeys;
+	Oid			types[ECS_LEDGER_KEYS];
+	Oid			collations[ECS_LEDGER_KEYS];
+	MemoryContext caller;
+
+	call->timed = desc->natts == nkeys + 3;
+	if (desc->natts != nkeys + 2 && !call->timed)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("query returns %d columns, but the row type has %d key columns",
+						desc->natts, nkeys),
+				 errhint("The query returns the key columns, the time, the quantity, and optionally whether it is a stocktake.")));
+	for (int i = 0; i < nkeys; i++)
+	{
+		int			column = call->dense ? i + 1 : i;
+
+		types[i] = TupleDescAttr(desc, i)->atttypid;
+		collations[i] = TupleDescAttr(desc, i)->attcollation;
+		if (types[i] != column_type(call, column))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("key column \"%s\" is of type %s in the query and %s in the row type",
+							NameStr(TupleDescAttr(desc, i)->attname), format_type_be(types[i]),
+							format_type_be(column_type(call, column))),
+					 errhint("Cast the column in the query.")));
+	}
+
+	call->time_type = getBaseType(TupleDescAttr(desc, nkeys)->atttypid);
+	if (call->time_type != TIMESTAMPTZOID && call->time_type != TIMESTAMPOID && call->time_type != DATEOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("time column \"%s\" is of type %s",
+						NameStr(TupleDescAttr(desc, nkeys)->attname), format_type_be(call->time_type)),
+				 errhint("Cast it to timestamptz, timestamp or date.")));
+
+	call->quantity_type = getBaseType(TupleDescAttr(desc, nkeys + 1)->atttypid);
+	if (!is_quantity(call->quantity_type))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("quantity column \"%s\" is of type %s",
+						NameStr(TupleDescAttr(desc, nkeys + 1)->attname), format_type_be(call->quantity_type)),
+				 errhint("Cast it to bigint or numeric.")));
+	for (int i = 0; call->quantity_type == NUMERICOID && i < call->ncolumns; i++)
+	{
+		bool		is_key = call->dense ? i <= nkeys : i <= nkeys;
+
+		if (!is_key && column_type(call, i) != BOOLOID && column_type(call, i) != NUMERICOID)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("quantities are numeric, but column \"%s\" of the row type is %s",
+							NameStr(TupleDescAttr(call->desc, call->columns[i])->attname),
+							format_type_be(column_type(call, i))),
+					 errhint("Use numeric in the row type, or cast the quantity in the query.")));
+	}
+	if (call->timed && getBaseType(TupleDescAttr(desc, nkeys + 2)->atttypid) != BOOLOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("stocktake column \"%s\" is of type %s",
+						NameStr(TupleDescAttr(desc, nkeys + 2)->attname),
+						format_type_be(TupleDescAttr(desc, nkeys + 2)->atttypid)),
+				 errhint("Return a boolean expression, such as event_type = 'stocktake'.")));
+
+	caller = MemoryContextSwitchTo(call->context);
+	call->ledger = ecs_ledger_create(nkeys, types, collations, call->quantity_type == NUMERICOID,
+									 call->timed, get_hash_memory_limit());
+	MemoryContextSwitchTo(caller);
+}
+
+static int64
+make_at(DateADT day, int64 instant, bool counted)
+{
+	if (day > ECS_AT_MAX_DAY || day < -ECS_AT_MAX_DAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("time of a stock movement out of range"),
+				 errhint("Leave movements with infinite times out of the query.")));
+	return (int64) day * (INT64CONST(1) << ECS_AT_DAY_SHIFT) + instant * 2 + counted;
+}
+
+static int64
+find_at(StockCall *call, Datum value, bool counted)
+{
+	int64		time = 0;
+	DateADT		day;
+
+	if (call->time_type == DATEOID)
+		return make_at(DatumGetDateADT(value), 0, counted);
+
+	time = DatumGetTimestampTz(value);
+	if (unlikely(TIMESTAMP_NOT_FINITE(time)))
+		return make_at(DATEVAL_NOEND, 0, counted);
+	if (call->time_type == TIMESTAMPTZOID)
+		day = ecs_local_day(&call->zone, time);
+	else
+		day = (DateADT) (time / USECS_PER_DAY - (time % USECS_PER_DAY < 0));
+	return make_at(day, call->timed ? time - day * USECS_PER_DAY + ECS_AT_ZONE_SHIFT : 0, counted);
+}
+
+static Datum
+find_quantity(StockCall *call, Datum value)
+{
+	switch (call->quantity_type)
+	{
+		case INT2OID:
+			return (Datum) (int64) DatumGetInt16(value);
+		case INT4OID:
+			return (Datum) (int64) DatumGetInt32(value);
+		case NUMERICOID:
+			value = NumericGetDatum(DatumGetNumeric(value));
+			if (numeric_is_nan(DatumGetNumeric(value)) || numeric_is_inf(DatumGetNumeric(value)))
+				ereport(ERROR,
+						(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						 errmsg("quantity of a stock movement is not finite")));
+			return value;
+		default:
+			return value;
+	}
+}
+
+static void
+take_row(TupleTableSlot *slot, void *state)
+{
+	StockCall  *call = state;
+	int			nkeys = call->nkeys;
+	uint32		nulls = 0;
+	bool		counted = false;
+
+	slot_getallattrs(slot);
+	if (slot->tts_isnull[nkeys] || slot->tts_isnull[nkeys + 1])
+		return;					/* nothing that moved, or at no time */
+	for (int i = 0; i < nkeys; i++)
+		nulls |= (uint32) slot->tts_isnull[i] << i;
+	if (call->timed)
+		counted = !slot->tts_isnull[nkeys + 2] && DatumGetBool(slot->tts_values[nkeys + 2]);
+	ecs_ledger_add(call->ledger, slot->tts_values, nulls,
+				   find_at(call, slot->tts_values[nkeys], counted),
+				   find_quantity(call, slot->tts_values[nkeys + 1]));
+}
+
+/* Files are closed also when the caller wants no more rows */
+static void
+end_call(Datum arg)
+{
+	StockCall  *call = (StockCall *) DatumGetPointer(arg);
+
+	if (call->ledger != NULL)
+		ecs_ledger_end(call->ledger);
+	call->ledger = NULL;
+}
+
+static FuncCallContext *
+start_call(FunctionCallInfo fcinfo, const char *query, const char *zone, bool dense)
+{
+	FuncCallContext *funcctx = SRF_FIRSTCALL_INIT();
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext caller = MemoryContextSwitchTo(funcctx->multi_call_memory_ctx);
+	StockCall  *call = palloc0(sizeof(StockCall));
+	EcsRowSink	sink = {start_query, take_row, call};
+
+	call->dense = dense;
+	call->context = funcctx->multi_call_memory_ctx;
+	ecs_zone_init(&call->zone, zone);
+	init_result(call, fcinfo);
+	RegisterExprContextCallback(rsinfo->econtext, end_call, PointerGetDatum(call));
+
+	SPI_connect();
+	ecs_for_each_row(query, NULL, &sink);
+	SPI_finish();
+	ecs_ledger_finish(call->ledger);
+	funcctx->user_fctx = call;
+	MemoryContextSwitchTo(caller);
+	return funcctx;
+}
+
+/* An integer balance as a value of the column's type */
+static Datum
+quantity_datum(StockCall *call, int column, int64 quantity)
+{
+	Oid			type = column_type(call, column);
+
+	if (type == INT8OID)
+		return Int64GetDatum(quantity);
+	if (type == NUMERICOID)
+		return call->quantity_type == NUMERICOID ? (Datum) quantity :
+			NumericGetDatum(int64_to_numeric(quantity));
+	if (quantity > (type == INT4OID ? PG_INT32_MAX : PG_INT16_MAX) ||
+		quantity < (type == INT4OID ? PG_INT32_MIN : PG_INT16_MIN))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("stock balance out of range for type %s", format_type_be(type)),
+				 errhint("Use bigint or numeric in the row type.")));
+	return type == INT4OID ? Int32GetDatum((int32) quantity) : Int16GetDatum((int16) quantity);
+}
+
+static Datum
+make_result(StockCall *call, EcsLedgerRow *row)
+{
+	Datum		values[MaxTupleAttributeNumber];
+	bool		nulls[MaxTupleAttributeNumber];
+	int			at = 0;
+
+	/* dropped columns stay null */
+	memset(nulls, true, call->desc->natts);
+#define PUT(value) \
+	(values[call->columns[at]] = (value), nulls[call->columns[at]] = false, at++)
+
+	if (call->dense)
+		PUT(DateADTGetDatum(row->day));
+	for (int i = 0; i < call->nkeys; i++)
+	{
+		PUT(row->values[i]);
+		nulls[call->columns[at - 1]] = (row->nulls & (1 << i)) != 0;
+	}
+	if (!call->dense)
+	{
+		PUT(DateADTGetDatum(row->day));
+		PUT(quantity_datum(call, at, row->change));
+	}
+	PUT(quantity_datum(call, at, row->balance));
+	if (call->with_counted)
+		PUT(BoolGetDatum(row->counted));
+#undef PUT
+	return HeapTupleGetDatum(heap_form_tuple(call->desc, values, nulls));
+}
+
+static Datum
+next_result(FunctionCallInfo fcinfo)
+{
+	FuncCallContext *funcctx = SRF_PERCALL_SETUP();
+	StockCall  *call = funcctx->user_fctx;
+	EcsLedgerRow row;
+
+	if (call->dense ? ecs_ledger_dense_next(call->ledger, &row) : ecs_ledger_next(call->ledger, &row))
+		SRF_RETURN_NEXT(funcctx, make_result(call, &row));
+
+	UnregisterExprContextCallback(((ReturnSetInfo *) fcinfo->resultinfo)->econtext,
+								  end_call, PointerGetDatum(call));
+	end_call(PointerGetDatum(call));
+	SRF_RETURN_DONE(funcctx);
+}
+
+/* An argument that may not be NULL */
+static Datum
+required(FunctionCallInfo fcinfo, int i, const char *name)
+{
+	if (PG_ARGISNULL(i))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+	return PG_GETARG_DATUM(i);
+}
+
+#define REQUIRED_TEXT(i, name)	TextDatumGetCString(required(fcinfo, i, name))
+#define REQUIRED_NAME(i, name)	NameStr(*DatumGetName(required(fcinfo, i, name)))
+
+Datum
+ecs_stock_ledger(PG_FUNCTION_ARGS)
+{
+	if (SRF_IS_FIRSTCALL())
+		start_call(fcinfo, REQUIRED_TEXT(1, "query"), REQUIRED_TEXT(2, "time_zone"), false);
+	return next_result(fcinfo);
+}
+
+/* The query on a table: key columns, time, quantity, and whether it is a stocktake */
+static char *
+table_query(Oid relation, ArrayType *key, const char *time_column, const char *quantity,
+			const char *type_column, const char *stocktake)
+{
+	StringInfoData query;
+	Datum	   *names;
+	bool	   *nulls;
+	int			n;
+	char	   *name = get_rel_name(relation);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relation)));
+	initStringInfo(&query);
+	appendStringInfoString(&query, "SELECT ");
+	deconstruct_array(key, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR, &names, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument \"key\" must not contain nulls")));
+		appendStringInfo(&query, "%s, ", quote_identifier(NameStr(*DatumGetName(names[i]))));
+	}
+	appendStringInfo(&query, "%s, ", quote_identifier(time_column));
+	appendStringInfoString(&query, quote_identifier(quantity));
+	if (type_column != NULL)
+		appendStringInfo(&query, ", %s OPERATOR(pg_catalog.=) %s", quote_identifier(type_column),
+						 quote_literal_cstr(stocktake));
+	appendStringInfo(&query, " FROM %s",
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name));
+	return query.data;
+}
+
+Datum
+ecs_stock_ledger_table(PG_FUNCTION_ARGS)
+{
+	if (SRF_IS_FIRSTCALL())
+	{
+		char	   *query = table_query(DatumGetObjectId(required(fcinfo, 1, "events")),
+										DatumGetArrayTypeP(required(fcinfo, 2, "key")),
+										REQUIRED_NAME(3, "time_column"),
+										REQUIRED_NAME(4, "quantity"),
+										PG_ARGISNULL(5) ? NULL : NameStr(*PG_GETARG_NAME(5)),
+										REQUIRED_TEXT(6, "stocktake"));
+
+		start_call(fcinfo, query, REQUIRED_TEXT(7, "time_zone"), false);
+	}
+	return next_result(fcinfo);
+}
+
+static int
+compare_days(const void *a, const void *b)
+{
+	DateADT		a_day = *(const DateADT *) a;
+	DateADT		b_day = *(const DateADT *) b;
+
+	return (a_day > b_day) - (a_day < b_day);
+}
+
+/* The days of an array in order, each once */
+static int
+sort_days(ArrayType *array, DateADT **days)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+	int			distinct = 0;
+
+	deconstruct_array(array, DATEOID, sizeof(DateADT), true, TYPALIGN_INT, &values, &nulls, &n);
+	*days = palloc(Max(n, 1) * sizeof(DateADT));
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i] || DATE_NOT_FINITE(DatumGetDateADT(values[i])))
+			ereport(ERROR,
+					(errcode(nulls[i] ? ERRCODE_NULL_VALUE_NOT_ALLOWED : ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+					 errmsg("argument \"days\" must not contain nulls or infinite dates")));
+		(*days)[i] = DatumGetDateADT(values[i]);
+	}
+	qsort(*days, n, sizeof(DateADT), compare_days);
+	for (int i = 0; i < n; i++)
+		if (distinct == 0 || (*days)[distinct - 1] != (*days)[i])
+			(*days)[distinct++] = (*days)[i];
+	return distinct;
+}
+
+Datum
+ecs_stock_snapshots(PG_FUNCTION_ARGS)
+{
+	if (SRF_IS_FIRSTCALL())
+	{
+		ArrayType  *array = DatumGetArrayTypeP(required(fcinfo, 2, "days"));
+		FuncCallContext *funcctx = start_call(fcinfo, REQUIRED_TEXT(1, "query"),
+											  REQUIRED_TEXT(3, "time_zone"), true);
+		StockCall  *call = funcctx->user_fctx;
+		MemoryContext caller = MemoryContextSwitchTo(call->context);
+		DateADT    *days;
+		int			ndays = sort_days(array, &days);
+
+		ecs_ledger_dense(call->ledger, days, ndays);
+		MemoryContextSwitchTo(caller);
+	}
+	return next_result(fcinfo);
+}
