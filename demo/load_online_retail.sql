@@ -122,7 +122,7 @@ FROM key LEFT JOIN title USING (sku);
 ANALYZE product_key;
 
 -- A product has the title of most paid lines of a month, and as list price what most lines of known customers paid in
--- a month.  (Retail and wholesale prices stand side by side in the file, so consecutive prices tell of no change.)
+-- a month, none where it has no such line.  (Retail and wholesale prices stand side by side in the file, so consecutive prices tell of no change.)
 CREATE TEMP TABLE product_version ON COMMIT DROP AS
 WITH title AS (
     SELECT DISTINCT ON (sku, month) sku, month, title
@@ -130,13 +130,11 @@ WITH title AS (
     ORDER BY sku, month, lines DESC, title
 ), price AS (
     SELECT DISTINCT ON (sku, month) sku, month, price
-    FROM (SELECT sku, date_trunc('month', local_time) AS month, price, count(*) AS lines, count(customer_id) AS known,
-                 sum(count(customer_id)) OVER (PARTITION BY sku) AS ever_known
+    FROM (SELECT sku, date_trunc('month', local_time) AS month, price, count(*) AS lines
           FROM line
-          WHERE kind = 'product' AND price > 0 AND quantity > 0
+          WHERE kind = 'product' AND price > 0 AND quantity > 0 AND customer_id IS NOT NULL
           GROUP BY 1, 2, 3) p
-    WHERE known > 0 OR ever_known = 0
-    ORDER BY sku, month, known DESC, lines DESC, price
+    ORDER BY sku, month, lines DESC, price
 ), told AS (        -- a row for each month that tells a title or a price, and how many of each were told until then
     SELECT product_id, created_at, month, title, price,
            row_number() OVER w AS nth, count(title) OVER w AS titles, count(price) OVER w AS prices
