@@ -1,0 +1,91 @@
+/*
+ * aggregate.c
+ *		Combining, merging and final functions of the aggregates; the functions
+ *		that add an element are in element.c.
+ */
+#include "postgres.h"
+
+#include "sketch/aggregate.h"
+#include "sketch/function.h"
+
+PG_FUNCTION_INFO_V1(ecs_sketch_combine);
+PG_FUNCTION_INFO_V1(ecs_sketch_merge);
+PG_FUNCTION_INFO_V1(ecs_sketch_final);
+PG_FUNCTION_INFO_V1(ecs_sketch_final_count);
+
+EcsState *
+ecs_transition_state(FunctionCallInfo fcinfo)
+{
+	/* in-place changes would damage a value that is not the executor's own */
+	if (unlikely(!AggCheckCallContext(fcinfo, NULL)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this function can be called by an aggregate only"),
+				 errhint("Use sketch_add() or sketch_union() for single sketches.")));
+	if (PG_ARGISNULL(0))
+		return NULL;
+
+	/* the first one may come from a tuple; later ones are our own */
+	return (EcsState *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
+}
+
+/* Merge a sketch, or a state, into the state, which may be the first one */
+static EcsState *
+merge_into(EcsState *state, const EcsView *view)
+{
+	return state == NULL ? ecs_state_of_view(view) : ecs_state_merge(state, view);
+}
+
+static Datum
+return_state(FunctionCallInfo fcinfo, EcsState *state)
+{
+	if (state == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_POINTER(state);
+}
+
+Datum
+ecs_sketch_merge(PG_FUNCTION_ARGS)
+{
+	EcsState   *state = ecs_transition_state(fcinfo);
+	EcsScratch	scratch;
+	EcsView		view;
+
+	if (!PG_ARGISNULL(1))
+	{
+		ecs_view_datum(PG_GETARG_DATUM(1), &view, &scratch);
+		state = merge_into(state, &view);
+	}
+	return return_state(fcinfo, state);
+}
+
+Datum
+ecs_sketch_combine(PG_FUNCTION_ARGS)
+{
+	EcsState   *state = ecs_transition_state(fcinfo);
+	EcsView		view;
+
+	if (!PG_ARGISNULL(1))
+	{
+		ecs_state_view((EcsState *) PG_DETOAST_DATUM(PG_GETARG_DATUM(1)), &view);
+		state = merge_into(state, &view);
+	}
+	return return_state(fcinfo, state);
+}
+
+Datum
+ecs_sketch_final(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BYTEA_P(ecs_sketch_of_state((EcsState *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0))));
+}
+
+Datum
+ecs_sketch_final_count(PG_FUNCTION_ARGS)
+{
+	EcsView		view;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_INT64(0);
+	ecs_state_view((EcsState *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0)), &view);
+	PG_RETURN_INT64(ecs_count_view(&view));
+}

@@ -1,0 +1,180 @@
+/*
+ * estimate.c
+ *		The maximum-likelihood estimate of the number of distinct elements.
+ *
+ * Registers.  Let x be the number of elements per register, and let the update
+ * value j of a register arrive as a Poisson process of rate 2^-j (the largest
+ * one, which gathers the rest, has the rate of the one before).  What registers
+ * tell is which update values were seen and which were not, so that
+ *
+ *		ln L(x) = -x alpha + sum over j of beta_j ln(1 - exp(-x 2^-j))
+ *
+ * where alpha sums the rates of what was not seen, and beta_j counts what was.
+ * L has one maximum.  Newton's iteration for the zero of its derivative starts
+ * below it, at a bound from Jensen's inequality, and rises monotonically.  The
+ * second derivative gives the standard error.  The result is scaled by
+ * 1/(1 + c/m) against the bias of order 1/m.
+ * (O. Ertl, "UltraLogLog", PVLDB 17(7), 2024, section 3.)
+ *
+ * Only one exponential is computed: with t_j = exp(x 2^-j) - 1, the level above
+ * is t_(j-1) = t_j (t_j + 2).
+ *
+ * Tokens.  Two elements have one token with probability 2^-26/3, so of n
+ * elements n (n - 1)/2 times that many are lost.
+ */
+#include "sketch/estimate.h"
+
+#include <math.h>
+#include <string.h>
+
+#define MAX_LEVEL	64
+
+/* The constants c against the bias (UltraLogLog, HyperLogLog) */
+static const double bias[] = {0.48147376527720065, 1.01015908};
+
+typedef struct Likelihood
+{
+	double		alpha;
+	double		beta[MAX_LEVEL + 1];
+	int			first;			/* beta is 0 outside of first .. last */
+	int			last;
+} Likelihood;
+
+/* Four tables, so that equal neighbours do not wait for one another */
+static void
+count_registers(const uint8_t *registers, size_t m, uint32_t histogram[256])
+{
+	uint32_t	part[4][256];
+	size_t		j;
+	int			r;
+
+	memset(part, 0, sizeof(part));
+	for (j = 0; j < m; j += 4)
+	{
+		part[0][registers[j]]++;
+		part[1][registers[j + 1]]++;
+		part[2][registers[j + 2]]++;
+		part[3][registers[j + 3]]++;
+	}
+	for (r = 0; r < 256; r++)
+		histogram[r] = part[0][r] + part[1][r] + part[2][r] + part[3][r];
+}
+
+/* Both sums go by register value, so the order of registers does not matter */
+static void
+sum_up(const EcsView *view, Likelihood *sums)
+{
+	uint32_t	histogram[256];
+	int			max_level = 64 - view->precision;
+	int			r;
+
+	memset(sums, 0, sizeof(Likelihood));
+	count_registers(view->registers, (size_t) 1 << view->precision, histogram);
+	sums->alpha = histogram[0];
+	for (r = 4; r < 256; r++)
+	{
+		double		n = histogram[r];
+		int			u = r >> 2;
+
+		if (n == 0)
+			continue;
+		if (u <= max_level)
+			sums->alpha += ldexp(n, -u);
+		sums->beta[u < max_level ? u : max_level] += n;
+		if (view->flavour == ECS_HLL)
+			continue;
+		if (u >= 2 && (r & 2) != 0)
+			sums->beta[u - 1] += n;
+		else if (u >= 2)
+			sums->alpha += ldexp(n, 1 - u);
+		if (u >= 3 && (r & 1) != 0)
+			sums->beta[u - 2] += n;
+		else if (u >= 3)
+			sums->alpha += ldexp(n, 2 - u);
+	}
+	sums->first = 1;
+	while (sums->first < max_level && sums->beta[sums->first] == 0)
+		sums->first++;
+	sums->last = max_level;
+	while (sums->last > sums->first && sums->beta[sums->last] == 0)
+		sums->last--;
+}
+
+/* f = d ln L/dx + alpha, and -df/dx */
+static void
+derivatives(const Likelihood *sums, double x, double *f, double *slope)
+{
+	double		rate = ldexp(1.0, -sums->last);
+	double		t = expm1(x * rate);
+	int			j;
+
+	*f = *slope = 0;
+
+	/* a level far below x/m has surely been seen, and tells nothing */
+	for (j = sums->last; j >= sums->first && t < 1e100; j--)
+	{
+		double		term = sums->beta[j] * rate / t;
+
+		*f += term;
+		*slope += term * rate * (1 + t) / t;
+		t *= t + 2;
+		rate *= 2;
+	}
+}
+
+static EcsEstimate
+estimate_registers(const EcsView *view)
+{
+	Likelihood	sums;
+	double		m = ldexp(1.0, view->precision);
+	double		count = 0;
+	double		weight = 0;
+	double		x;
+	double		f;
+	double		slope;
+	double		step;
+	int			j;
+
+	sum_up(view, &sums);
+	if (sums.alpha == 0)
+		return (EcsEstimate) {INFINITY, INFINITY};
+	for (j = sums.first; j <= sums.last; j++)
+	{
+		count += sums.beta[j];
+		weight += ldexp(sums.beta[j], -j);
+	}
+	if (count == 0)
+		return (EcsEstimate) {0, 0};
+
+	x = log1p(weight / sums.alpha) * count / weight;
+	do
+	{
+		derivatives(&sums, x, &f, &slope);
+		step = (f - sums.alpha) / slope;
+		x += step;
+	} while (step > x * 1e-7);
+
+	/* the curvature is that of a Poisson number of elements, which varies by itself by 1/n */
+	return (EcsEstimate) {
+		.count = m * x / (1 + bias[view->flavour] / m),
+		.error = sqrt(fmax(1 / (x * x * slope) - 1 / (m * x), 0))
+	};
+}
+
+static EcsEstimate
+estimate_tokens(const EcsView *view)
+{
+	double		pairs_per_loss = 6 * ldexp(1.0, ECS_TOKEN_BITS);
+	double		n = 0;
+	uint32_t	i;
+
+	for (i = 0; i < view->tokens; i++)
+		n += view->token[i] != 0;
+	return (EcsEstimate) {n + n * (n - 1) / pairs_per_loss, n < 2 ? 0 : 1 / sqrt(pairs_per_loss)};
+}
+
+EcsEstimate
+ecs_sketch_estimate(const EcsView *view)
+{
+	return view->form == ECS_TOKENS ? estimate_tokens(view) : estimate_registers(view);
+}

@@ -1,0 +1,272 @@
+/*
+ * state.c
+ *		The working form of a sketch; see state.h.
+ */
+#include "sketch/state.h"
+
+#include <string.h>
+
+/* Registers are merged in blocks of a fixed length, which compilers turn into vector code */
+#define BLOCK	(1 << ECS_SKETCH_MIN_PRECISION)
+
+size_t
+ecs_state_size(EcsForm form, int precision, int log2_slots)
+{
+	return sizeof(EcsState) +
+		(form == ECS_TOKENS ? sizeof(uint32_t) << log2_slots : (size_t) 1 << precision);
+}
+
+static inline uint32_t
+max_tokens(int log2_slots)
+{
+	return UINT32_C(3) << log2_slots >> 2;
+}
+
+int
+ecs_log2_slots(uint32_t count)
+{
+	int			log2_slots = ECS_MIN_LOG2_SLOTS;
+
+	while (max_tokens(log2_slots) < count)
+		log2_slots++;
+	return log2_slots;
+}
+
+void
+ecs_state_init(EcsState *state, EcsForm form, EcsFlavour flavour, int precision, int log2_slots)
+{
+	state->precision = precision;
+	state->flavour = flavour;
+	state->form = form;
+	state->log2_slots = form == ECS_TOKENS ? log2_slots : 0;
+	state->count = 0;
+	memset(state->data, 0, ecs_state_size(form, precision, log2_slots) - sizeof(EcsState));
+}
+
+bool
+ecs_state_add_token(EcsState *state, uint32_t token)
+{
+	uint32_t	mask = (UINT32_C(1) << state->log2_slots) - 1;
+	uint32_t	slot = (token - 1) >> (32 - state->log2_slots);
+
+	while (state->data[slot] != 0)
+	{
+		if (state->data[slot] == token)
+			return true;
+		slot = (slot + 1) & mask;
+	}
+	if (state->count >= max_tokens(state->log2_slots) ||
+		state->count >= ecs_token_limit(state->precision))
+		return false;
+	state->data[slot] = token;
+	state->count++;
+	return true;
+}
+
+size_t
+ecs_state_grown_size(const EcsState *state)
+{
+	if (state->count >= ecs_token_limit(state->precision))
+		return ecs_state_size(ECS_REGISTERS, state->precision, 0);
+	return ecs_state_size(ECS_TOKENS, state->precision, state->log2_slots + 1);
+}
+
+void
+ecs_state_grow(EcsState *to, const EcsState *from)
+{
+	uint32_t	slot;
+
+	if (from->count >= ecs_token_limit(from->precision))
+	{
+		ecs_state_to_registers(to, from);
+		return;
+	}
+	ecs_state_init(to, ECS_TOKENS, ECS_ULL, from->precision, from->log2_slots + 1);
+	for (slot = 0; slot < UINT32_C(1) << from->log2_slots; slot++)
+		if (from->data[slot] != 0)
+			(void) ecs_state_add_token(to, from->data[slot]);
+}
+
+void
+ecs_state_to_registers(EcsState *to, const EcsState *from)
+{
+	uint32_t	slot;
+
+	ecs_state_init(to, ECS_REGISTERS, ECS_ULL, from->precision, 0);
+	for (slot = 0; slot < UINT32_C(1) << from->log2_slots; slot++)
+		if (from->data[slot] != 0)
+			ecs_registers_add(ecs_state_registers(to), to->precision, ecs_hash_of_token(from->data[slot]));
+}
+
+/*
+ * The register that has seen what either has seen: the larger one, and the
+ * smaller one's bits for u - 1 and u - 2 (its own u first) moved down by the
+ * difference.  Masks in place of branches let compilers make vector code of it.
+ */
+static inline uint8_t
+merge_register(uint8_t a, uint8_t b)
+{
+	uint8_t		high = a > b ? a : b;
+	uint8_t		low = a > b ? b : a;
+	uint8_t		distance = (high >> 2) - (low >> 2);
+	uint8_t		flags = low & 3;
+	uint8_t		by0 = distance == 0 ? 255 : 0;
+	uint8_t		by1 = distance == 1 ? 255 : 0;
+	uint8_t		by2 = distance == 2 ? 255 : 0;
+	uint8_t		any = low != 0 ? 255 : 0;
+
+	return high | (any & ((by0 & flags) | (by1 & (2 | (flags >> 1))) | (by2 & 1)));
+}
+
+static void
+merge_blocks(uint8_t *restrict into, const uint8_t *restrict from, size_t m)
+{
+	size_t		start;
+	int			i;
+
+	for (start = 0; start < m; start += BLOCK)
+		for (i = 0; i < BLOCK; i++)
+			into[start + i] = merge_register(into[start + i], from[start + i]);
+}
+
+/* The same where the flags are unknown */
+static void
+merge_blocks_hll(uint8_t *restrict into, const uint8_t *restrict from, size_t m)
+{
+	size_t		start;
+	int			i;
+
+	for (start = 0; start < m; start += BLOCK)
+		for (i = 0; i < BLOCK; i++)
+		{
+			uint8_t		a = into[start + i];
+			uint8_t		b = from[start + i] & ~3;
+
+			into[start + i] = a > b ? a : b;
+		}
+}
+
+/*
+ * What a register of a finer sketch tells a coarser one.  Register j of 2^p goes
+ * to register j mod 2^q.  The bits of j above those are the lowest that the
+ * update value of the coarser sketch looks at: if one is set it decides, else
+ * the update values are p - q more.
+ */
+static inline uint8_t
+reduce_register(uint8_t reg, uint32_t upper, int bits)
+{
+	if (reg == 0)
+		return 0;
+	return upper == 0 ? reg + (bits << 2) : (__builtin_ctz(upper) + 1) << 2;
+}
+
+/*
+ * Reduction runs in place when both are the same registers: register j is read
+ * before any later one is, and written at or below it.
+ */
+static void
+merge_reduced(uint8_t *into, int into_precision, const uint8_t *from, int from_precision)
+{
+	size_t		m = (size_t) 1 << into_precision;
+	size_t		j;
+
+	for (j = into == from ? m : 0; j < (size_t) 1 << from_precision; j++)
+	{
+		uint8_t    *reg = into + (j & (m - 1));
+
+		*reg = merge_register(*reg, reduce_register(from[j], j >> into_precision, from_precision - into_precision));
+	}
+}
+
+/* The first 2^q registers keep their place; what they tell changes */
+static void
+reduce_in_place(uint8_t *registers, int precision, int to_precision)
+{
+	size_t		j;
+
+	for (j = 0; j < (size_t) 1 << to_precision; j++)
+		registers[j] = reduce_register(registers[j], 0, precision - to_precision);
+	merge_reduced(registers, to_precision, registers, precision);
+}
+
+static void
+clear_flags(uint8_t *registers, size_t m)
+{
+	size_t		j;
+
+	for (j = 0; j < m; j++)
+		registers[j] &= ~3;
+}
+
+bool
+ecs_state_fit(EcsState *state, int precision, EcsFlavour flavour, EcsForm form)
+{
+	if (state->form == ECS_TOKENS)
+	{
+		if (precision < state->precision)
+			state->precision = precision;
+		return form == ECS_TOKENS && state->count <= ecs_token_limit(state->precision);
+	}
+	if (precision < state->precision)
+	{
+		reduce_in_place(ecs_state_registers(state), state->precision, precision);
+		state->precision = precision;
+	}
+	if (flavour == ECS_HLL && state->flavour != ECS_HLL)
+	{
+		clear_flags(ecs_state_registers(state), (size_t) 1 << state->precision);
+		state->flavour = ECS_HLL;
+	}
+	return true;
+}
+
+void
+ecs_state_merge_registers(EcsState *state, const EcsView *view)
+{
+	uint8_t    *registers = ecs_state_registers(state);
+	size_t		m = (size_t) 1 << state->precision;
+
+	if (view->precision > state->precision)
+	{
+		merge_reduced(registers, state->precision, view->registers, view->precision);
+		if (state->flavour == ECS_HLL)
+			clear_flags(registers, m);
+	}
+	else if (state->flavour == ECS_HLL)
+		merge_blocks_hll(registers, view->registers, m);
+	else
+		merge_blocks(registers, view->registers, m);
+}
+
+void
+ecs_state_view(const EcsState *state, EcsView *view)
+{
+	view->precision = state->precision;
+	view->flavour = (EcsFlavour) state->flavour;
+	view->form = (EcsForm) state->form;
+	view->tokens = state->form == ECS_TOKENS ? UINT32_C(1) << state->log2_slots : 0;
+	view->token = state->data;
+	view->registers = (const uint8_t *) state->data;
+}
+
+/* Insertion sort: the tokens of a state stand almost in order, those of a stored sketch in order */
+uint32_t
+ecs_collect_tokens(uint32_t *sorted, const EcsView *view)
+{
+	uint32_t	count = 0;
+	uint32_t	i;
+
+	for (i = 0; i < view->tokens; i++)
+	{
+		uint32_t	token = view->token[i];
+		uint32_t	at = count;
+
+		if (token == 0)
+			continue;
+		for (; at > 0 && sorted[at - 1] > token; at--)
+			sorted[at] = sorted[at - 1];
+		sorted[at] = token;
+		count++;
+	}
+	return count;
+}

@@ -1,0 +1,212 @@
+/*
+ * state.h
+ *		The working form of a sketch: a set of hash tokens that turns into
+ *		UltraLogLog registers when it grows.  Free of PostgreSQL, so that it can
+ *		be fuzzed and tested alone.
+ *
+ * A sketch of precision p sees an element as a 64-bit hash h.  Its low p bits
+ * choose one of m = 2^p registers; the update value is k = 1 + the number of
+ * trailing zero bits of the rest, at most 65 - p, so that k comes with
+ * probability 2^-k.  A register is a byte
+ *
+ *		7             2  1    0
+ *		[ u, largest k | u-1 | u-2 ]
+ *
+ * whose two low bits tell whether the update values u - 1 and u - 2 were seen
+ * too; u = 0 means that nothing was.  (O. Ertl, "UltraLogLog: A Practical and
+ * More Space-Efficient Alternative to HyperLogLog for Approximate Distinct
+ * Counting", PVLDB 17(7), 2024.)  A sketch imported from a HyperLogLog has the
+ * flavour ECS_HLL: only u is known and the two low bits are clear.
+ *
+ * Up to ecs_token_limit(p) elements are kept as tokens of 32 bits: the low 26
+ * bits of the hash, and how many zero bits follow them (0 to 38).  That is all
+ * that registers of any precision up to 18 need to know, so registers made from
+ * tokens later are the registers that the elements would have made themselves.
+ *
+ * What a sketch holds is a function of the set of its tokens, its precision and
+ * its flavour alone.  Adding, merging and reducing commute, so every order and
+ * every plan comes to the same bits.
+ */
+#ifndef ECS_SKETCH_STATE_H
+#define ECS_SKETCH_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ECS_SKETCH_MIN_PRECISION		4
+#define ECS_SKETCH_MAX_PRECISION		18
+#define ECS_SKETCH_DEFAULT_PRECISION	11
+
+typedef enum EcsFlavour
+{
+	ECS_ULL,					/* UltraLogLog */
+	ECS_HLL						/* registers without the flags for u - 1 and u - 2 */
+} EcsFlavour;
+
+typedef enum EcsForm
+{
+	ECS_TOKENS,
+	ECS_REGISTERS
+} EcsForm;
+
+/*
+ * A token is ((low 26 bits of the hash) << 6 | zero bits that follow) + 1, so
+ * that 0 can mean "none".
+ */
+#define ECS_TOKEN_BITS			26
+#define ECS_TOKEN_MAX_ZEROS		(64 - ECS_TOKEN_BITS)
+
+/*
+ * The working form is flat, since it is also the transition state of the
+ * aggregates: the first field is a varlena header, always of the whole
+ * allocation.  "data" is either a hash table of tokens, at most three quarters
+ * full, or registers.
+ *
+ * The table is a power of two of slots, a token's home being given by its top
+ * bits, and collisions go to the next slot.  So the tokens stand almost in order,
+ * and sorting them costs one pass.  (Elements chosen to collide make it quadratic,
+ * which the limit on their number bounds.)
+ */
+typedef struct EcsState
+{
+	int32_t		vl_len_;		/* varlena header, for the caller to set */
+	uint8_t		precision;
+	uint8_t		flavour;		/* EcsFlavour; ECS_ULL when tokens */
+	uint8_t		form;			/* EcsForm */
+	uint8_t		log2_slots;		/* tokens only */
+	uint32_t	count;			/* tokens only */
+	uint32_t	data[];
+} EcsState;
+
+/*
+ * The contents of a sketch of any form, to read only.  Tokens are an array in
+ * which zeros are to be skipped.
+ */
+typedef struct EcsView
+{
+	int			precision;
+	EcsFlavour	flavour;
+	EcsForm		form;
+	uint32_t	tokens;			/* length of the array */
+	const uint32_t *token;
+	const uint8_t *registers;	/* 2^precision of them */
+} EcsView;
+
+static inline uint8_t *
+ecs_state_registers(EcsState *state)
+{
+	return (uint8_t *) state->data;
+}
+
+/*
+ * The number of tokens that become registers when one more arrives.  At 2.7
+ * bytes a token (see codec.c) such a sketch is still a third smaller than full
+ * registers are, and its hash table is no larger than the registers.
+ */
+static inline uint32_t
+ecs_token_limit(int precision)
+{
+	return UINT32_C(1) << (precision - 3);
+}
+
+/* The smallest state: an empty table of tokens */
+#define ECS_MIN_LOG2_SLOTS		2
+#define ECS_EMPTY_STATE_SIZE	(sizeof(EcsState) + (sizeof(uint32_t) << ECS_MIN_LOG2_SLOTS))
+
+extern size_t ecs_state_size(EcsForm form, int precision, int log2_slots);
+
+/* How many slots hold a number of tokens */
+extern int	ecs_log2_slots(uint32_t count);
+
+/* Lay out an empty sketch in ecs_state_size() bytes */
+extern void ecs_state_init(EcsState *state, EcsForm form, EcsFlavour flavour, int precision, int log2_slots);
+
+/*
+ * Add a token or an element, by its hash.  False when the table of tokens is
+ * full: then the state is to be grown first.
+ */
+extern bool ecs_state_add_token(EcsState *state, uint32_t token);
+
+static inline bool ecs_state_add_hash(EcsState *state, uint64_t hash);
+
+/* The size of the next larger state, and the move into it */
+extern size_t ecs_state_grown_size(const EcsState *state);
+extern void ecs_state_grow(EcsState *to, const EcsState *from);
+
+/*
+ * Before "view" is merged into a state, this one must have the smaller of the
+ * precisions, the more general form and the poorer flavour of the two.  That
+ * happens in place, or false is returned: then the state is to be moved into
+ * registers (of the precision it now has) first.
+ */
+extern bool ecs_state_fit(EcsState *state, int precision, EcsFlavour flavour, EcsForm form);
+extern void ecs_state_to_registers(EcsState *to, const EcsState *from);
+
+/* Merge registers into a state of registers that was fitted to them */
+extern void ecs_state_merge_registers(EcsState *state, const EcsView *view);
+
+/* Every view has tokens or registers; an array of tokens without zeros is sorted by this */
+extern void ecs_state_view(const EcsState *state, EcsView *view);
+extern uint32_t ecs_collect_tokens(uint32_t *sorted, const EcsView *view);
+
+/* -------- adding one element, inline because it is done for every row -------- */
+
+static inline uint32_t
+ecs_token_of_hash(uint64_t hash)
+{
+	uint64_t	rest = (hash >> ECS_TOKEN_BITS) | (UINT64_C(1) << ECS_TOKEN_MAX_ZEROS);
+
+	return ((uint32_t) (hash << (32 - ECS_TOKEN_BITS)) | (uint32_t) __builtin_ctzll(rest)) + 1;
+}
+
+/* A hash that leads to the same registers as the token's own, at any precision */
+static inline uint64_t
+ecs_hash_of_token(uint32_t token)
+{
+	uint32_t	zeros = (token - 1) & 63;
+
+	return ((token - 1) >> (32 - ECS_TOKEN_BITS)) |
+		(zeros < ECS_TOKEN_MAX_ZEROS ? UINT64_C(1) << (ECS_TOKEN_BITS + zeros) : 0);
+}
+
+/* The register after update value k */
+static inline uint8_t
+ecs_register_update(uint8_t reg, int k)
+{
+	int			u = reg >> 2;
+
+	if (k < u)
+		return u - k <= 2 ? reg | (4 >> (u - k)) : reg;
+	if (k == u)
+		return reg;
+	if (u == 0 || k - u > 2)
+		return k << 2;
+	return (k << 2) | (((4 | (reg & 3)) >> (k - u)) & 3);
+}
+
+static inline void
+ecs_registers_add(uint8_t *registers, int precision, uint64_t hash)
+{
+	uint8_t    *reg = registers + (hash & ((UINT64_C(1) << precision) - 1));
+	uint64_t	rest = (hash >> precision) | (UINT64_C(1) << (64 - precision));
+	int			k = __builtin_ctzll(rest) + 1;
+
+	/* the usual case, once a sketch has seen some elements */
+	if (k + 2 < *reg >> 2)
+		return;
+	*reg = ecs_register_update(*reg, k);
+}
+
+static inline bool
+ecs_state_add_hash(EcsState *state, uint64_t hash)
+{
+	if (state->form == ECS_TOKENS)
+		return ecs_state_add_token(state, ecs_token_of_hash(hash));
+	ecs_registers_add(ecs_state_registers(state), state->precision, hash);
+	if (state->flavour == ECS_HLL)
+		ecs_state_registers(state)[hash & ((UINT64_C(1) << state->precision) - 1)] &= ~3;
+	return true;
+}
+
+#endif							/* ECS_SKETCH_STATE_H */

@@ -1,0 +1,160 @@
+/*
+ * value.c
+ *		Sketches as PostgreSQL values; see value.h.
+ */
+#include "postgres.h"
+
+#include "sketch/value.h"
+
+/*
+ * The stored form was checked when it came in, so a failure here means damaged
+ * storage.
+ */
+void
+ecs_view_datum(Datum sketch, EcsView *view, EcsScratch *scratch)
+{
+	struct varlena *value = PG_DETOAST_DATUM_PACKED(sketch);
+	const uint8 *bytes = (const uint8 *) VARDATA_ANY(value);
+	size_t		len = VARSIZE_ANY_EXHDR(value);
+	const char *problem = ecs_sketch_read_header(bytes, len, view);
+	uint32	   *room = scratch->word;
+
+	if (problem == NULL)
+	{
+		if (view->precision > ECS_STACK_PRECISION && ecs_sketch_layout(bytes) != ECS_LAYOUT_RAW)
+			room = palloc(ecs_scratch_size(view->precision));
+		problem = ecs_sketch_decode(bytes, len, room, view);
+	}
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("stored sketch is damaged"),
+				 errdetail_internal("%s", problem)));
+}
+
+bytea *
+ecs_sketch_of_view(const EcsView *view)
+{
+	bytea	   *result = palloc(VARHDRSZ + ecs_encode_bound(view));
+	uint32	   *sorted = palloc(sizeof(uint32) * view->tokens);
+
+	SET_VARSIZE(result, VARHDRSZ + ecs_sketch_encode(view, sorted, (uint8 *) VARDATA(result)));
+	pfree(sorted);
+	return result;
+}
+
+bytea *
+ecs_sketch_of_state(const EcsState *state)
+{
+	EcsView		view;
+
+	ecs_state_view(state, &view);
+	return ecs_sketch_of_view(&view);
+}
+
+bytea *
+ecs_sketch_of_bytes(const void *bytes, size_t len, int sqlstate)
+{
+	EcsView		view;
+	const char *problem = ecs_sketch_read_header(bytes, len, &view);
+
+	if (problem == NULL)
+		problem = ecs_sketch_decode(bytes, len, palloc(ecs_scratch_size(view.precision)), &view);
+	if (problem == NULL)
+		problem = ecs_view_check(&view);
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(sqlstate),
+				 errmsg("invalid sketch"),
+				 errdetail_internal("%s", problem)));
+	return ecs_sketch_of_view(&view);
+}
+
+static EcsState *
+allocate_state(size_t size)
+{
+	EcsState   *state = palloc(size);
+
+	SET_VARSIZE(state, size);
+	return state;
+}
+
+EcsState *
+ecs_state_create(EcsForm form, int precision, uint32 tokens)
+{
+	int			log2_slots = ecs_log2_slots(tokens);
+	EcsState   *state = allocate_state(ecs_state_size(form, precision, log2_slots));
+
+	ecs_state_init(state, form, ECS_ULL, precision, log2_slots);
+	return state;
+}
+
+EcsState *
+ecs_state_of_view(const EcsView *view)
+{
+	return ecs_state_merge(ecs_state_create(view->form, view->precision, view->tokens), view);
+}
+
+static EcsState *
+grow(EcsState *state)
+{
+	EcsState   *larger = allocate_state(ecs_state_grown_size(state));
+
+	ecs_state_grow(larger, state);
+	return larger;
+}
+
+EcsState *
+ecs_state_enlarge(EcsState *state, uint64 hash)
+{
+	state = grow(state);
+	(void) ecs_state_add_hash(state, hash);
+	return state;
+}
+
+static EcsState *
+fit(EcsState *state, int precision, EcsFlavour flavour, EcsForm form)
+{
+	EcsState   *registers;
+
+	if (ecs_state_fit(state, precision, flavour, form))
+		return state;
+	registers = allocate_state(ecs_state_size(ECS_REGISTERS, state->precision, 0));
+	ecs_state_to_registers(registers, state);
+	(void) ecs_state_fit(registers, precision, flavour, form);
+	return registers;
+}
+
+EcsState *
+ecs_state_reduce(EcsState *state, int precision)
+{
+	return fit(state, precision, ECS_ULL, ECS_TOKENS);
+}
+
+EcsState *
+ecs_state_merge(EcsState *state, const EcsView *view)
+{
+	uint32		i;
+
+	state = fit(state, view->precision, view->flavour, view->form);
+	if (view->form == ECS_REGISTERS)
+	{
+		ecs_state_merge_registers(state, view);
+		return state;
+	}
+	for (i = 0; i < view->tokens; i++)
+		if (view->token[i] != 0)
+			state = ecs_state_add(state, ecs_hash_of_token(view->token[i]));
+	return state;
+}
+
+int
+ecs_check_precision(int precision)
+{
+	if (precision < ECS_SKETCH_MIN_PRECISION || precision > ECS_SKETCH_MAX_PRECISION)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("precision of a sketch must be between %d and %d, not %d",
+						ECS_SKETCH_MIN_PRECISION, ECS_SKETCH_MAX_PRECISION, precision)));
+	return precision;
+}

@@ -1,0 +1,52 @@
+/*
+ * value.h
+ *		Sketches as PostgreSQL values: reading, building, growing.
+ */
+#ifndef ECS_SKETCH_VALUE_H
+#define ECS_SKETCH_VALUE_H
+
+#include "fmgr.h"
+
+#include "sketch/codec.h"
+
+/* Room on the stack to decode sketches of up to this precision; finer ones take palloc */
+#define ECS_STACK_PRECISION		12
+
+typedef struct EcsScratch
+{
+	uint32		word[((1 << ECS_STACK_PRECISION) + ECS_SCRATCH_SLACK) / sizeof(uint32)];
+} EcsScratch;
+
+/* See into a stored sketch.  The view lasts as long as the value and the scratch do. */
+extern void ecs_view_datum(Datum sketch, EcsView *view, EcsScratch *scratch);
+
+/* The stored form, palloc'd */
+extern bytea *ecs_sketch_of_view(const EcsView *view);
+extern bytea *ecs_sketch_of_state(const EcsState *state);
+
+/* The stored form of bytes from outside; raises "sqlstate" unless they are a sketch */
+extern bytea *ecs_sketch_of_bytes(const void *bytes, size_t len, int sqlstate);
+
+/*
+ * Working forms.  Those that change a state return it, or, where it had to grow,
+ * a new one from the current memory context; the old one is left alone, since
+ * the executor frees the transition states that it sees replaced.
+ */
+extern EcsState *ecs_state_create(EcsForm form, int precision, uint32 tokens);
+extern EcsState *ecs_state_of_view(const EcsView *view);
+extern EcsState *ecs_state_enlarge(EcsState *state, uint64 hash);
+extern EcsState *ecs_state_merge(EcsState *state, const EcsView *view);
+extern EcsState *ecs_state_reduce(EcsState *state, int precision);
+
+static inline EcsState *
+ecs_state_add(EcsState *state, uint64 hash)
+{
+	if (likely(ecs_state_add_hash(state, hash)))
+		return state;
+	return ecs_state_enlarge(state, hash);
+}
+
+/* Errors 22023 unless it is a precision */
+extern int	ecs_check_precision(int precision);
+
+#endif							/* ECS_SKETCH_VALUE_H */
