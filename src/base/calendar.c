@@ -99,6 +99,8 @@ ecs_period_start(EcsPeriod period, int32 index)
 void
 ecs_zone_init(EcsZone *zone, const char *name)
 {
+	int			i;
+
 	zone->tz = strlen(name) <= TZ_STRLEN_MAX ? pg_tzset(name) : NULL;
 	if (zone->tz == NULL || !pg_tz_acceptable(zone->tz))
 		ereport(ERROR,
@@ -106,21 +108,56 @@ ecs_zone_init(EcsZone *zone, const char *name)
 				 errmsg("time zone \"%s\" not recognized", name),
 				 errhint("Use a name from pg_timezone_names, such as 'Europe/London'.")));
 	zone->from = zone->to = 0;	/* an empty stretch: nothing found yet */
+	for (i = 0; i < ECS_ZONE_CHUNKS; i++)
+	{
+		zone->offsets[i].from = 0;
+		zone->offsets[i].last = -1;
+	}
 }
 
-/* The offset from UTC at an instant, and the transition that ends it, if any */
-static bool
-offset_until(EcsZone *zone, pg_time_t instant, long int *offset, pg_time_t *until)
+static inline pg_time_t
+unix_seconds(TimestampTz instant)
 {
+	return floor_div(instant, USECS_PER_SEC) + EPOCH_SHIFT_SECS;
+}
+
+/* The first transition after a moment, or PG_INT64_MAX */
+static pg_time_t
+next_transition(EcsZone *zone, pg_time_t moment)
+{
+	long int	offset;
 	int			isdst;
-	long int	next_offset;
-	int			found = pg_next_dst_boundary(&instant, offset, &isdst,
-											 until, &next_offset, &isdst, zone->tz);
+	pg_time_t	transition;
+	int			found = pg_next_dst_boundary(&moment, &offset, &isdst,
+											 &transition, &offset, &isdst, zone->tz);
 
 	if (found < 0)
 		elog(ERROR, "could not determine the offset of time zone \"%s\"",
 			 pg_get_timezone_name(zone->tz));
-	return found > 0;
+	return found > 0 ? transition : PG_INT64_MAX;
+}
+
+/* The stretch around an instant, within its chunk, in which the offset is one */
+static void
+find_offset(EcsZone *zone, TimestampTz instant, EcsOffset *stretch)
+{
+	const TimestampTz chunk_mask = (INT64CONST(1) << ECS_ZONE_CHUNK_BITS) - 1;
+	pg_time_t	moment = unix_seconds(instant);
+	pg_time_t	transition;
+
+	stretch->from = instant & ~chunk_mask;
+	stretch->last = instant | chunk_mask;
+	/* pg_next_dst_boundary() knows the offset too, but not in agreement for a zone's first years */
+	stretch->offset = pg_localtime(&moment, zone->tz)->tm_gmtoff * USECS_PER_SEC;
+
+	transition = next_transition(zone, unix_seconds(stretch->from));
+	while (transition <= moment)
+	{
+		stretch->from = (transition - EPOCH_SHIFT_SECS) * USECS_PER_SEC;
+		transition = next_transition(zone, transition);
+	}
+	if (transition <= unix_seconds(stretch->last))
+		stretch->last = (transition - EPOCH_SHIFT_SECS) * USECS_PER_SEC - 1;
 }
 
 /*
@@ -133,24 +170,16 @@ offset_until(EcsZone *zone, pg_time_t instant, long int *offset, pg_time_t *unti
 DateADT
 ecs_zone_find_day(EcsZone *zone, TimestampTz instant)
 {
-	pg_time_t	secs = floor_div(instant, USECS_PER_SEC) + EPOCH_SHIFT_SECS;
-	pg_time_t	from,
-				to,
-				transition;
-	long int	offset,
-				earlier_offset;
+	EcsOffset  *stretch = &zone->offsets[((uint64) instant >> ECS_ZONE_CHUNK_BITS) % ECS_ZONE_CHUNKS];
+	TimestampTz midnight;
 
-	if (!offset_until(zone, secs, &offset, &transition))
-		transition = PG_INT64_MAX;
-	zone->day = (DateADT) floor_div(secs - EPOCH_SHIFT_SECS + offset, SECS_PER_DAY);
-	from = (pg_time_t) zone->day * SECS_PER_DAY + EPOCH_SHIFT_SECS - offset;
-	to = Min(from + SECS_PER_DAY, transition);
+	if (instant < stretch->from || instant > stretch->last)
+		find_offset(zone, instant, stretch);
 
-	while (offset_until(zone, from, &earlier_offset, &transition) && transition <= secs)
-		from = transition;
-
-	zone->from = (from - EPOCH_SHIFT_SECS) * USECS_PER_SEC;
-	zone->to = (to - EPOCH_SHIFT_SECS) * USECS_PER_SEC;
+	zone->day = (DateADT) floor_div(instant + stretch->offset, USECS_PER_DAY);
+	midnight = (TimestampTz) zone->day * USECS_PER_DAY - stretch->offset;
+	zone->from = Max(midnight, stretch->from);
+	zone->to = Min(midnight + USECS_PER_DAY, stretch->last + 1);
 	return zone->day;
 }
 

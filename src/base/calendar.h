@@ -32,16 +32,31 @@ extern int32 ecs_period_index(EcsPeriod period, DateADT day);
 extern DateADT ecs_period_start(EcsPeriod period, int32 index);
 
 /*
- * A reporting time zone with the stretch of time around the last instant asked
+ * A reporting time zone, with what was found out about it.
+ *
+ * "from", "to" and "day" are the stretch of time around the last instant asked
  * for in which the local day does not change.  Events come roughly in order of
- * time, so that most are answered by the comparison in ecs_local_day().
+ * time, so that most are answered by the comparison in ecs_local_day().  Where
+ * they do not, the offset from UTC is remembered for chunks of 2^41 microseconds
+ * (25 days), so that no more than a division is left.
  */
+#define ECS_ZONE_CHUNK_BITS		41
+#define ECS_ZONE_CHUNKS			64
+
+typedef struct EcsOffset
+{
+	TimestampTz from;			/* from .. last, both included */
+	TimestampTz last;
+	int64		offset;			/* microseconds to add for local time */
+} EcsOffset;
+
 typedef struct EcsZone
 {
 	pg_tz	   *tz;
 	TimestampTz from;			/* the stretch is [from, to) */
 	TimestampTz to;
 	DateADT		day;
+	EcsOffset	offsets[ECS_ZONE_CHUNKS];	/* by the low bits of the chunk's number */
 } EcsZone;
 
 /* Errors 22023 where there is no such time zone */
