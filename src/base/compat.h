@@ -35,4 +35,10 @@
 	} while (0)
 #endif
 
+/* 16 keeps values of settings in a memory context */
+#if PG_VERSION_NUM < 160000
+#define guc_malloc(elevel, size) malloc(size)
+#define guc_free(pointer) free(pointer)
+#endif
+
 #endif							/* ECS_COMPAT_H */

@@ -8,6 +8,7 @@
 #include "utils/guc.h"
 
 #include "base/compat.h"
+#include "scd2/scd2.h"
 
 PG_MODULE_MAGIC_EXT(
 					.name = "ecomsocial",
@@ -19,5 +20,6 @@ void		_PG_init(void);
 void
 _PG_init(void)
 {
+	ecs_scd2_init();
 	MarkGUCPrefixReserved("ecomsocial");
 }
