@@ -41,4 +41,10 @@
 #define guc_free(pointer) free(pointer)
 #endif
 
+/* 16 has one check of ownership for objects of every kind */
+#if PG_VERSION_NUM < 160000
+#define object_ownercheck(classid, objectid, roleid) \
+	((classid) == ProcedureRelationId ? pg_proc_ownercheck(objectid, roleid) : pg_class_ownercheck(objectid, roleid))
+#endif
+
 #endif							/* ECS_COMPAT_H */

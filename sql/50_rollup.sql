@@ -1,0 +1,173 @@
+-- Incremental aggregate tables: registry, capture, refresh.
+--
+-- rollups and rollup_capture are dumped with the database.  The state of work,
+-- rollup_log, rollup_pending and rollup_leaf, is not: a database in which a
+-- capture has no leaves recorded is a restored one, and there the first refresh
+-- computes every bucket again.  pg_upgrade carries all of them over.
+
+CREATE TABLE rollup_capture (
+	capture integer PRIMARY KEY,
+	source regclass NOT NULL,
+	time_column name NOT NULL,
+	time_zone text NOT NULL,
+	UNIQUE (source, time_column, time_zone)
+);
+COMMENT ON TABLE rollup_capture IS 'sources of rollups, each with the time column and the time zone by which its triggers note the days that a transaction touched';
+COMMENT ON COLUMN rollup_capture.capture IS 'number of the capture, part of the names of its triggers';
+COMMENT ON COLUMN rollup_capture.source IS 'the table';
+COMMENT ON COLUMN rollup_capture.time_column IS 'its column of type timestamp with time zone or date';
+COMMENT ON COLUMN rollup_capture.time_zone IS 'the zone whose midnights part days; empty where the column is a date';
+SELECT pg_catalog.pg_extension_config_dump('rollup_capture', 'WHERE source::oid IN (SELECT oid FROM pg_catalog.pg_class)');
+
+CREATE TABLE rollups (
+	target regclass PRIMARY KEY,
+	captures integer[] NOT NULL,
+	bucket period NOT NULL,
+	time_zone text NOT NULL,
+	bucket_column name,
+	query_function name,
+	on_refresh text,
+	frozen_before date,
+	refreshed_at timestamptz,
+	last_error text,
+	CHECK ((query_function IS NULL) <> (on_refresh IS NULL)),
+	CHECK ((query_function IS NULL) = (bucket_column IS NULL))
+);
+COMMENT ON TABLE rollups IS 'the rollups; written by rollup_create(), rollup_retain(), rollup_drop() and refreshes only';
+COMMENT ON COLUMN rollups.target IS 'the table that is kept';
+COMMENT ON COLUMN rollups.captures IS 'its sources: numbers of rollup_capture';
+COMMENT ON COLUMN rollups.bucket IS 'length of a bucket';
+COMMENT ON COLUMN rollups.time_zone IS 'reporting time zone';
+COMMENT ON COLUMN rollups.bucket_column IS 'column of the target that holds the first day of the bucket';
+COMMENT ON COLUMN rollups.query_function IS 'function in the schema of the target that holds the query';
+COMMENT ON COLUMN rollups.on_refresh IS 'function that is called with the touched buckets, in place of a query';
+COMMENT ON COLUMN rollups.frozen_before IS 'buckets that begin before this day are never computed again';
+COMMENT ON COLUMN rollups.refreshed_at IS 'end of the last refresh that had work';
+COMMENT ON COLUMN rollups.last_error IS 'first error of the last refresh, NULL if it had none';
+SELECT pg_catalog.pg_extension_config_dump('rollups', 'WHERE target::oid IN (SELECT oid FROM pg_catalog.pg_class)');
+
+-- One row for each transaction, capture and day: heap_insert() by the triggers,
+-- hence no index, no constraint and no default.
+CREATE TABLE rollup_log (
+	capture integer NOT NULL,
+	day date NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_insert_threshold = -1);
+COMMENT ON TABLE rollup_log IS 'days of sources that committed transactions touched since the last refresh';
+COMMENT ON COLUMN rollup_log.capture IS 'number of rollup_capture';
+COMMENT ON COLUMN rollup_log.day IS 'the day, in the zone of the capture';
+
+CREATE TABLE rollup_pending (
+	target regclass NOT NULL,
+	bucket date NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+CREATE INDEX rollup_pending_target_bucket_idx ON rollup_pending (target, bucket);
+COMMENT ON TABLE rollup_pending IS 'buckets that a refresh has yet to compute';
+COMMENT ON COLUMN rollup_pending.target IS 'the rollup';
+COMMENT ON COLUMN rollup_pending.bucket IS 'first day of the bucket; -infinity: all buckets';
+
+CREATE TABLE rollup_leaf (
+	capture integer NOT NULL,
+	leaf oid NOT NULL,
+	file oid NOT NULL,
+	trigger oid,
+	from_day date NOT NULL,
+	until_day date NOT NULL,
+	PRIMARY KEY (capture, leaf)
+);
+COMMENT ON TABLE rollup_leaf IS 'the leaves of each source as the last refresh saw them';
+COMMENT ON COLUMN rollup_leaf.capture IS 'number of rollup_capture';
+COMMENT ON COLUMN rollup_leaf.leaf IS 'OID of the leaf partition, or of the source itself';
+COMMENT ON COLUMN rollup_leaf.file IS 'its relfilenode: another one after TRUNCATE';
+COMMENT ON COLUMN rollup_leaf.trigger IS 'the newest of its capture triggers: another one after DETACH and ATTACH';
+COMMENT ON COLUMN rollup_leaf.from_day IS 'first day that its bounds allow';
+COMMENT ON COLUMN rollup_leaf.until_day IS 'first day after those';
+
+GRANT SELECT ON rollup_capture, rollups, rollup_log, rollup_pending, rollup_leaf TO PUBLIC;
+
+-- Capture
+
+CREATE FUNCTION rollup_note(capture integer, time_zone text, at timestamptz) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ecs_rollup_note_instant' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION rollup_note(integer, text, timestamptz) IS 'condition of capture triggers: does this transaction touch the day of this instant for the first time?';
+
+CREATE FUNCTION rollup_note(capture integer, time_zone text, old_at timestamptz, new_at timestamptz) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ecs_rollup_note_instants' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION rollup_note(integer, text, timestamptz, timestamptz) IS 'condition of capture triggers for UPDATE: is one of the two days touched for the first time?';
+
+CREATE FUNCTION rollup_note(capture integer, day date) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ecs_rollup_note_day' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION rollup_note(integer, date) IS 'condition of capture triggers: does this transaction touch this day for the first time?';
+
+CREATE FUNCTION rollup_note(capture integer, old_day date, new_day date) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ecs_rollup_note_days' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION rollup_note(integer, date, date) IS 'condition of capture triggers for UPDATE: is one of the two days touched for the first time?';
+
+CREATE FUNCTION rollup_trigger() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'ecs_rollup_trigger' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION rollup_trigger() IS 'capture trigger: writes the days noted by rollup_note() into rollup_log';
+
+-- Buckets
+
+CREATE FUNCTION rollup_day(at timestamptz, time_zone text) RETURNS date
+	AS 'MODULE_PATHNAME', 'ecs_rollup_day' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rollup_day(timestamptz, text) IS 'the day whose bucket an instant belongs to: between local midnights of the time zone';
+
+CREATE FUNCTION rollup_bucket(day date, period period, shift integer DEFAULT 0) RETURNS date
+	AS 'MODULE_PATHNAME', 'ecs_rollup_bucket' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rollup_bucket(date, period, integer) IS 'first day of the period that a day lies in; with shift 1 of the next period, with -1 of the one before';
+
+CREATE FUNCTION rollup_touched(target regclass, OUT bucket date, OUT next_bucket date, OUT from_time timestamptz, OUT until_time timestamptz)
+	RETURNS SETOF record LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT b.bucket, b.next_bucket, b.bucket::timestamp AT TIME ZONE b.time_zone, b.next_bucket::timestamp AT TIME ZONE b.time_zone
+	FROM (SELECT DISTINCT t.bucket, rollup_bucket(t.bucket, r.bucket, 1) AS next_bucket, r.time_zone
+		FROM rollups r CROSS JOIN LATERAL (
+			SELECT p.bucket FROM rollup_pending p WHERE p.target = r.target
+			UNION ALL
+			SELECT rollup_bucket(l.day, r.bucket) FROM rollup_log l WHERE l.capture = ANY (r.captures)) t
+		WHERE r.target = rollup_touched.target AND t.bucket > '-infinity' AND t.bucket >= coalesce(r.frozen_before, '-infinity')) b;
+END;
+COMMENT ON FUNCTION rollup_touched(regclass) IS 'buckets of a rollup whose sources changed since they were computed, as the current snapshot sees it';
+
+-- Making, refreshing, dropping
+
+CREATE FUNCTION rollup_create(target text, sources regclass[], time_columns name[], query text DEFAULT NULL,
+		bucket period DEFAULT 'day', time_zone text DEFAULT 'UTC', bucket_column name DEFAULT 'bucket',
+		key name[] DEFAULT NULL, nullable_key boolean DEFAULT false, on_refresh text DEFAULT NULL)
+	RETURNS regclass AS 'MODULE_PATHNAME', 'ecs_rollup_create' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION rollup_create(text, regclass[], name[], text, period, text, name, name[], boolean, text) IS 'declare a table that is kept up to date from its sources, bucket by bucket';
+
+CREATE FUNCTION rollup_drop(target regclass, keep_table boolean DEFAULT false)
+	RETURNS void AS 'MODULE_PATHNAME', 'ecs_rollup_drop' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION rollup_drop(regclass, boolean) IS 'end a rollup: drop its triggers, view and function, and its table unless that is kept';
+
+CREATE PROCEDURE rollup_refresh(target regclass, until timestamptz DEFAULT 'infinity')
+	AS 'MODULE_PATHNAME', 'ecs_rollup_refresh' LANGUAGE C;
+COMMENT ON PROCEDURE rollup_refresh(regclass, timestamptz) IS 'compute the buckets whose sources changed, of those that begin before a moment; commits after each';
+
+CREATE PROCEDURE rollup_rebuild(target regclass, from_day date DEFAULT '-infinity', until_day date DEFAULT 'infinity')
+	AS 'MODULE_PATHNAME', 'ecs_rollup_rebuild' LANGUAGE C;
+COMMENT ON PROCEDURE rollup_rebuild(regclass, date, date) IS 'compute all buckets of the days [from_day, until_day) again';
+
+CREATE PROCEDURE refresh_model(schema name, until timestamptz DEFAULT 'infinity')
+	AS 'MODULE_PATHNAME', 'ecs_refresh_model' LANGUAGE C;
+COMMENT ON PROCEDURE refresh_model(name, timestamptz) IS 'refresh all rollups of a schema, each after those that it reads';
+
+CREATE FUNCTION rollup_status(OUT target regclass, OUT sources regclass[], OUT bucket period, OUT time_zone text,
+		OUT pending bigint, OUT oldest_pending date, OUT everything_pending boolean, OUT frozen_before date, OUT frozen_pending bigint,
+		OUT refreshed_at timestamptz, OUT last_error text)
+	RETURNS SETOF record LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT r.target,
+		(SELECT array_agg(c.source ORDER BY array_position(r.captures, c.capture)) FROM rollup_capture c WHERE c.capture = ANY (r.captures)),
+		r.bucket, r.time_zone,
+		(SELECT count(*) FROM rollup_touched(r.target)),
+		(SELECT min(t.bucket) FROM rollup_touched(r.target) t),
+		EXISTS (SELECT FROM rollup_pending p WHERE p.target = r.target AND p.bucket = '-infinity'),
+		r.frozen_before,
+		(SELECT count(DISTINCT p.bucket) FROM rollup_pending p WHERE p.target = r.target AND p.bucket > '-infinity' AND p.bucket < r.frozen_before),
+		r.refreshed_at, r.last_error
+	FROM rollups r JOIN pg_catalog.pg_class k ON k.oid = r.target;
+END;
+COMMENT ON FUNCTION rollup_status() IS 'each rollup with the number of buckets that wait for a refresh and how the last one ended';
+

@@ -1,0 +1,224 @@
+/*
+ * registry.c
+ *		Who acts: the registry's owner on its tables, a rollup's owner on its data.
+ *
+ * The tables of the registry belong to the extension and nobody has rights on
+ * them but SELECT.  They are written here, as their owner, after the caller's
+ * right has been checked: ownership of the rollup's target.  A rollup's query
+ * runs as the target's owner in a security-restricted operation with
+ * row_security off, as REFRESH MATERIALIZED VIEW runs its own, so that whoever
+ * calls a refresh gains nothing by it and lends nothing to it.
+ *
+ * Both run with search_path pg_catalog and what SQL they run is qualified.  An
+ * error while another role is in force is put right by the abort of the
+ * (sub)transaction, which restores role and settings.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "rollup/rollup.h"
+
+static Oid
+relation_owner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+Oid
+ecs_registry_owner(void)
+{
+	return relation_owner(get_relname_relid("rollups", get_namespace_oid(ECS_SCHEMA, false)));
+}
+
+static void
+set_locally(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+static void
+become(EcsIdentity *saved, Oid role, int security)
+{
+	GetUserIdAndSecContext(&saved->user, &saved->security);
+	SetUserIdAndSecContext(role, saved->security | security);
+	saved->guc_level = NewGUCNestLevel();
+	set_locally("search_path", "pg_catalog, pg_temp");
+}
+
+void
+ecs_become_registry(EcsIdentity *saved)
+{
+	become(saved, ecs_registry_owner(), SECURITY_LOCAL_USERID_CHANGE);
+}
+
+void
+ecs_become_owner(EcsIdentity *saved, Oid owner, const char *zone)
+{
+	become(saved, owner, SECURITY_RESTRICTED_OPERATION);
+	set_locally("row_security", "off");
+	set_locally("timezone", zone);
+}
+
+void
+ecs_return(const EcsIdentity *saved)
+{
+	AtEOXact_GUC(false, saved->guc_level);
+	SetUserIdAndSecContext(saved->user, saved->security);
+}
+
+/* Run a statement as the registry's owner; returns the number of rows */
+uint64
+ecs_registry_sql(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
+{
+	EcsIdentity saved;
+
+	ecs_become_registry(&saved);
+	if (SPI_execute_with_args(sql, nargs, types, values, nulls, false, 0) < 0)
+		elog(ERROR, "could not run: %s", sql);
+	ecs_return(&saved);
+	return SPI_processed;
+}
+
+/* A value of the last result, as text: NULL where it is null */
+char *
+ecs_spi_text(int row, int column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+}
+
+int64
+ecs_spi_int(int row, int column, bool *isnull)
+{
+	bool		null;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &null);
+
+	if (isnull != NULL)
+		*isnull = null;
+	else if (null)
+		elog(ERROR, "unexpected null in column %d", column);
+	if (null)
+		return 0;
+	switch (SPI_gettypeid(SPI_tuptable->tupdesc, column))
+	{
+		case INT8OID:
+			return DatumGetInt64(value);
+		case OIDOID:
+		case REGCLASSOID:
+			return DatumGetObjectId(value);
+		case BOOLOID:
+			return DatumGetBool(value);
+		default:
+			return DatumGetInt32(value);	/* integer, date */
+	}
+}
+
+char *
+ecs_relation_name(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+
+	if (name == NULL)
+		return psprintf("%u", relid);
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
+}
+
+EcsCapture *
+ecs_capture_load(int32 id)
+{
+	EcsCapture *capture;
+	Oid			types[] = {INT4OID};
+	Datum		values[] = {Int32GetDatum(id)};
+
+	if (ecs_registry_sql("SELECT source::oid, time_column::text, time_zone FROM ecomsocial.rollup_capture WHERE capture = $1",
+						 1, types, values, NULL) != 1)
+		elog(ERROR, "no capture %d", id);
+	capture = palloc(sizeof(EcsCapture));
+	capture->id = id;
+	capture->source = (Oid) ecs_spi_int(0, 1, NULL);
+	capture->column = ecs_spi_text(0, 2);
+	capture->zone = ecs_spi_text(0, 3);
+	SPI_freetuptable(SPI_tuptable);
+	return capture;
+}
+
+/* The registered rollup, in the current memory context */
+EcsRollup *
+ecs_rollup_load(Oid target, bool missing_ok)
+{
+	EcsRollup  *rollup;
+	Oid			types[] = {REGCLASSOID};
+	Datum		values[] = {ObjectIdGetDatum(target)};
+	bool		isnull;
+	ArrayType  *captures;
+
+	if (ecs_registry_sql("SELECT r.time_zone, r.bucket::text, r.bucket_column::text, r.query_function::text, r.on_refresh, "
+						 "coalesce(r.frozen_before, '-infinity'), r.last_error IS NOT NULL, r.captures, r.bucket "
+						 "FROM ecomsocial.rollups r JOIN pg_class c ON c.oid = r.target WHERE r.target = $1",
+						 1, types, values, NULL) == 0)
+	{
+		if (missing_ok)
+			return NULL;
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("relation %s is not a rollup", ecs_relation_name(target)),
+				 errhint("ecomsocial.rollup_status() lists the rollups, ecomsocial.rollup_create() makes one.")));
+	}
+	rollup = palloc0(sizeof(EcsRollup));
+	rollup->target = target;
+	rollup->owner = relation_owner(target);
+	rollup->name = ecs_relation_name(target);
+	rollup->zone = ecs_spi_text(0, 1);
+	rollup->period = ecs_spi_text(0, 2);
+	rollup->bucket_column = ecs_spi_text(0, 3);
+	rollup->function = ecs_spi_text(0, 4);
+	rollup->handler = ecs_spi_text(0, 5);
+	rollup->frozen = (DateADT) ecs_spi_int(0, 6, NULL);
+	rollup->had_error = ecs_spi_int(0, 7, NULL) != 0;
+	rollup->unit = ecs_period_from_enum(DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 9, &isnull)));
+	captures = DatumGetArrayTypePCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 8, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	for (int i = 0; i < ArrayGetNItems(ARR_NDIM(captures), ARR_DIMS(captures)); i++)
+		rollup->captures = lappend(rollup->captures, ecs_capture_load(((int32 *) ARR_DATA_PTR(captures))[i]));
+	return rollup;
+}
+
+void
+ecs_check_rollup_owner(const EcsRollup *rollup)
+{
+	if (!has_privs_of_role(GetUserId(), rollup->owner))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, rollup->name);
+}
+
+/* Clear away what belongs to rollups whose table was dropped by hand */
+void
+ecs_forget_dropped(void)
+{
+	if (ecs_registry_sql("SELECT FROM ecomsocial.rollups WHERE target::oid NOT IN (SELECT oid FROM pg_class) LIMIT 1",
+						 0, NULL, NULL, NULL) == 0)
+		return;
+	ecs_registry_sql("DELETE FROM ecomsocial.rollups WHERE target::oid NOT IN (SELECT oid FROM pg_class)", 0, NULL, NULL, NULL);
+	ecs_registry_sql("DELETE FROM ecomsocial.rollup_pending p WHERE NOT EXISTS (SELECT FROM ecomsocial.rollups r WHERE r.target = p.target)",
+					 0, NULL, NULL, NULL);
+}

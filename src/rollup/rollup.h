@@ -1,0 +1,75 @@
+/*
+ * rollup.h
+ *		What the files of the module share.
+ */
+#ifndef ECS_ROLLUP_H
+#define ECS_ROLLUP_H
+
+#include "fmgr.h"
+#include "nodes/pg_list.h"
+#include "utils/date.h"
+
+#include "base/calendar.h"
+
+/* The extension's schema, fixed in its control file */
+#define ECS_SCHEMA	"ecomsocial"
+
+/* A row of the registry */
+typedef struct EcsRollup
+{
+	Oid			target;
+	Oid			owner;			/* of the target: its query runs as this role */
+	char	   *name;			/* the target's qualified name, for messages and SQL */
+	char	   *zone;
+	char	   *period;			/* label of the enum */
+	EcsPeriod	unit;
+	char	   *bucket_column;	/* NULL with a handler */
+	char	   *function;		/* the query, as a function in the target's schema; or NULL */
+	char	   *handler;		/* or this function is called with the buckets */
+	bool		had_error;
+	DateADT		frozen;			/* buckets before it stay as they are */
+	List	   *captures;		/* of EcsCapture */
+} EcsRollup;
+
+/* A source seen through one time column in one time zone */
+typedef struct EcsCapture
+{
+	int32		id;
+	Oid			source;
+	char	   *column;
+	char	   *zone;			/* empty where the column is a date */
+} EcsCapture;
+
+/* registry.c: rights, and the registry as C sees it.  All need an SPI connection. */
+typedef struct EcsIdentity
+{
+	Oid			user;
+	int			security;
+	int			guc_level;
+} EcsIdentity;
+
+extern Oid	ecs_registry_owner(void);
+extern void ecs_become_registry(EcsIdentity *saved);
+extern void ecs_become_owner(EcsIdentity *saved, Oid owner, const char *zone);
+extern void ecs_return(const EcsIdentity *saved);
+extern uint64 ecs_registry_sql(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls);
+extern EcsRollup *ecs_rollup_load(Oid target, bool missing_ok);
+extern EcsCapture *ecs_capture_load(int32 id);
+extern void ecs_check_rollup_owner(const EcsRollup *rollup);
+extern void ecs_forget_dropped(void);
+extern char *ecs_relation_name(Oid relid);
+extern char *ecs_spi_text(int row, int column);
+extern int64 ecs_spi_int(int row, int column, bool *isnull);
+
+/* leaves.c: what triggers cannot see, found by comparing the catalog */
+extern bool ecs_leaf_range(Oid leaf, Oid root, const char *column, EcsZone *zone, DateADT *from, DateADT *until);
+extern void ecs_leaves_record(const EcsCapture *capture);
+extern bool ecs_leaves_differ(const EcsCapture *capture);
+extern void ecs_leaves_mark_changes(const EcsCapture *capture);
+extern void ecs_mark_buckets(const EcsRollup *rollup, const EcsCapture *only, DateADT from, DateADT until, bool existing);
+extern void ecs_mark_everything(Oid target);
+
+/* note.c */
+extern void ecs_instant_day(EcsZone *zone, TimestampTz instant, DateADT *day, TimestampTz *from, TimestampTz *until);
+
+#endif							/* ECS_ROLLUP_H */
