@@ -29,6 +29,8 @@
  */
 #include "postgres.h"
 
+#include <sys/mman.h>
+
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "miscadmin.h"
@@ -52,6 +54,12 @@
 #define INSERTION_LENGTH	48
 
 #define RADIX_BITS			11
+
+#define LARGE_PAGE			((Size) 2 * 1024 * 1024)
+#define MOST_CHUNK_CELLS	(1 << 19)
+
+/* How early a key is fetched when the keys are read in order */
+#define KEYS_AHEAD			8
 
 typedef struct RadixItem
 {
@@ -155,14 +163,53 @@ ecs_ledger_create(int nkeys, const Oid *types, const Oid *collations,
 		init_column(&ledger->columns[i], types[i], collations[i]);
 		ledger->plain &= is_plain(getBaseType(types[i]));
 	}
-	ledger->stride = offsetof(EcsKey, values) + nkeys * sizeof(Datum);
+	/* no key lies in two cache lines */
+	ledger->stride = nkeys <= 1 ? PG_CACHE_LINE_SIZE / 4 : PG_CACHE_LINE_SIZE / 2;
 	ledger->limit = limit;
-	ledger->chunk_cells = Min(16384, Max(64, limit / (8 * (2 * sizeof(EcsCell) + sizeof(uint32)))));
+	ledger->chunk_cells = Min(MOST_CHUNK_CELLS, Max(64, limit / (16 * (2 * sizeof(EcsCell) + sizeof(uint32)))));
 	ledger->max_runs = Min(1000, Max(8, limit / (4 * BLCKSZ)));
 	if (numeric)
 		ledger->balance = (int64) datumCopy(NumericGetDatum(int64_to_numeric(0)), false, -1);
 	ecs_ledger_reset_run(ledger);
 	return ledger;
+}
+
+/*
+ * Memory that is visited at random, or soon in full: large pages, where the
+ * system has them for those who ask, spare most of the misses of the address
+ * cache and most page faults.
+ */
+static void *
+alloc_large(EcsLedger *ledger, Size size)
+{
+	char	   *memory = MemoryContextAllocHuge(ledger->run_context, size);
+
+#ifdef MADV_HUGEPAGE
+	char	   *from = (char *) TYPEALIGN(LARGE_PAGE, memory);
+	char	   *to = (char *) TYPEALIGN_DOWN(LARGE_PAGE, memory + size);
+
+	if (from < to)
+		(void) madvise(from, to - from, MADV_HUGEPAGE);
+#endif
+	return memory;
+}
+
+/* Room for n keys, aligned to cache lines */
+static void
+grow_keys(EcsLedger *ledger, uint32 n)
+{
+	char	   *memory = alloc_large(ledger, n * ledger->stride + PG_CACHE_LINE_SIZE);
+	char	   *keys = (char *) TYPEALIGN(PG_CACHE_LINE_SIZE, memory);
+
+	if (ledger->max_keys > 0)
+	{
+		memcpy(keys, ledger->keys, ledger->used_keys * ledger->stride);
+		pfree(ledger->keys_memory);
+	}
+	ledger->keys = keys;
+	ledger->keys_memory = memory;
+	ledger->memory += (n - ledger->max_keys) * KEY_MEMORY(ledger);
+	ledger->max_keys = n;
 }
 
 /* Empty the table and the log */
@@ -172,12 +219,12 @@ ecs_ledger_reset_run(EcsLedger *ledger)
 	MemoryContextReset(ledger->run_context);
 	ledger->first_chunk = ledger->last_chunk = NULL;
 	ledger->used_keys = 0;
-	ledger->max_keys = FIRST_KEYS;
+	ledger->memory = 0;
 	ledger->cells = 0;
 	ledger->mask = 2 * FIRST_KEYS - 1;
 	ledger->slots = MemoryContextAllocZero(ledger->run_context, 2 * FIRST_KEYS * sizeof(EcsKeySlot));
-	ledger->keys = MemoryContextAlloc(ledger->run_context, FIRST_KEYS * ledger->stride);
-	ledger->memory = FIRST_KEYS * KEY_MEMORY(ledger);
+	ledger->max_keys = 0;
+	grow_keys(ledger, FIRST_KEYS);
 }
 
 /* Room for twice as many keys */
@@ -185,10 +232,10 @@ static void
 grow_table(EcsLedger *ledger)
 {
 	Size		nslots = 4 * (Size) ledger->max_keys;
-	EcsKeySlot *slots = MemoryContextAllocExtended(ledger->run_context, nslots * sizeof(EcsKeySlot),
-												   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	EcsKeySlot *slots = alloc_large(ledger, nslots * sizeof(EcsKeySlot));
 	uint32		mask = (uint32) (nslots - 1);
 
+	memset(slots, 0, nslots * sizeof(EcsKeySlot));
 	for (Size i = 0; i <= ledger->mask; i++)
 	{
 		EcsKeySlot	slot = ledger->slots[i];
@@ -203,9 +250,7 @@ grow_table(EcsLedger *ledger)
 	pfree(ledger->slots);
 	ledger->slots = slots;
 	ledger->mask = mask;
-	ledger->keys = repalloc_huge(ledger->keys, 2 * ledger->max_keys * ledger->stride);
-	ledger->memory += ledger->max_keys * KEY_MEMORY(ledger);
-	ledger->max_keys *= 2;
+	grow_keys(ledger, 2 * ledger->max_keys);
 }
 
 static bool
@@ -296,7 +341,7 @@ static EcsLogChunk *
 add_chunk(EcsLedger *ledger)
 {
 	Size		size = ledger->chunk_cells * (sizeof(EcsCell) + sizeof(uint32));
-	EcsLogChunk *chunk = MemoryContextAlloc(ledger->run_context, MAXALIGN(sizeof(EcsLogChunk)) + size);
+	EcsLogChunk *chunk = alloc_large(ledger, MAXALIGN(sizeof(EcsLogChunk)) + size);
 
 	chunk->next = NULL;
 	chunk->used = 0;
@@ -410,11 +455,12 @@ add_plain(EcsLedger *ledger, const Datum *values, uint32 nulls, EcsCell cell)
 	ecs_prefetch(&ledger->slots[pending->hash & ledger->mask]);
 	if (ledger->npending >= ECS_PENDING / 2)
 	{
-		uint32		id = ledger->slots[half->hash & ledger->mask].id;
+		uint32		at = half->hash & ledger->mask;
 
-		/* most often this slot is the right one; if not, nothing is lost */
-		if (id != 0)
-			ecs_prefetch(ecs_ledger_key(ledger, id));
+		while (ledger->slots[at].id != 0 && ledger->slots[at].hash != half->hash)
+			at = (at + 1) & ledger->mask;
+		if (ledger->slots[at].id != 0)
+			ecs_prefetch(ecs_ledger_key(ledger, ledger->slots[at].id));
 	}
 	ledger->npending++;
 }
@@ -620,7 +666,7 @@ ecs_ledger_sort(EcsLedger *ledger)
 	uint64	   *ends;
 
 	sort_keys(ledger);
-	ledger->sorted = MemoryContextAllocHuge(ledger->run_context, Max(ledger->cells, 1) * sizeof(EcsCell));
+	ledger->sorted = alloc_large(ledger, Max(ledger->cells, 1) * sizeof(EcsCell));
 	ledger->ends = ends = MemoryContextAllocHuge(ledger->run_context,
 												 (Size) Max(ledger->used_keys, 1) * sizeof(uint64));
 	for (uint32 i = 0; i < ledger->used_keys; i++)
@@ -689,6 +735,13 @@ fetch_cell(EcsLedger *ledger)
 
 		if (ledger->at_key == ledger->used_keys)
 			return false;
+		if (ledger->at_key + KEYS_AHEAD < ledger->used_keys)
+		{
+			uint32		ahead = ledger->order[ledger->at_key + KEYS_AHEAD];
+
+			ecs_prefetch(ecs_ledger_key(ledger, ahead));
+			ecs_prefetch(&ledger->ends[ahead - 1]);
+		}
 		CHECK_FOR_INTERRUPTS();
 		id = ledger->order[ledger->at_key++];
 		key = ecs_ledger_key(ledger, id);

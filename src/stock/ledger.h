@@ -113,6 +113,7 @@ typedef struct EcsLedger
 	EcsKeySlot *slots;
 	uint32		mask;
 	char	   *keys;
+	void	   *keys_memory;	/* where they were allocated */
 	Size		stride;
 	uint32		used_keys;
 	uint32		max_keys;

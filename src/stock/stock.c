@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/tupmacs.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
@@ -46,6 +47,10 @@ typedef struct StockCall
 	int			columns[MAX_COLUMNS];
 	int			nkeys;
 	bool		with_counted;
+	HeapTupleHeader tuple;		/* filled in for each row, or NULL */
+	Datum		tuple_datum;
+	char	   *fields[MAX_COLUMNS];
+	int			widths[MAX_COLUMNS];
 
 	/* the query */
 	Oid			time_type;
@@ -270,6 +275,8 @@ end_call(Datum arg)
 	call->ledger = NULL;
 }
 
+static void init_tuple(StockCall *call);
+
 static FuncCallContext *
 start_call(FunctionCallInfo fcinfo, const char *query, const char *zone, bool dense)
 {
@@ -283,6 +290,7 @@ start_call(FunctionCallInfo fcinfo, const char *query, const char *zone, bool de
 	call->context = funcctx->multi_call_memory_ctx;
 	ecs_zone_init(&call->zone, zone);
 	init_result(call, fcinfo);
+	init_tuple(call);
 	RegisterExprContextCallback(rsinfo->econtext, end_call, PointerGetDatum(call));
 
 	SPI_connect();
@@ -314,35 +322,83 @@ quantity_datum(StockCall *call, int column, int64 quantity)
 	return type == INT4OID ? Int32GetDatum((int32) quantity) : Int16GetDatum((int16) quantity);
 }
 
+/*
+ * Build a row.  Where every column has a fixed width and is passed by value, as
+ * is most common, there is one tuple that is filled in for each row: like what
+ * the executor frees before it asks for the next row, it lives until then.
+ */
 static Datum
 make_result(StockCall *call, EcsLedgerRow *row)
 {
-	Datum		values[MaxTupleAttributeNumber];
-	bool		nulls[MaxTupleAttributeNumber];
-	int			at = 0;
-
-	/* dropped columns stay null */
-	memset(nulls, true, call->desc->natts);
-#define PUT(value) \
-	(values[call->columns[at]] = (value), nulls[call->columns[at]] = false, at++)
+	Datum		values[MAX_COLUMNS];
+	int			n = 0;
 
 	if (call->dense)
-		PUT(DateADTGetDatum(row->day));
+		values[n++] = DateADTGetDatum(row->day);
 	for (int i = 0; i < call->nkeys; i++)
-	{
-		PUT(row->values[i]);
-		nulls[call->columns[at - 1]] = (row->nulls & (1 << i)) != 0;
-	}
+		values[n++] = row->values[i];
 	if (!call->dense)
 	{
-		PUT(DateADTGetDatum(row->day));
-		PUT(quantity_datum(call, at, row->change));
+		values[n++] = DateADTGetDatum(row->day);
+		values[n] = quantity_datum(call, n, row->change);
+		n++;
 	}
-	PUT(quantity_datum(call, at, row->balance));
+	values[n] = quantity_datum(call, n, row->balance);
+	n++;
 	if (call->with_counted)
-		PUT(BoolGetDatum(row->counted));
-#undef PUT
-	return HeapTupleGetDatum(heap_form_tuple(call->desc, values, nulls));
+		values[n++] = BoolGetDatum(row->counted);
+
+	if (call->tuple != NULL && row->nulls == 0)
+	{
+		for (int i = 0; i < n; i++)
+			store_att_byval(call->fields[i], values[i], call->widths[i]);
+		return call->tuple_datum;
+	}
+	else
+	{
+		Datum	   *all = palloc0(call->desc->natts * sizeof(Datum));
+		bool	   *nulls = palloc(call->desc->natts * sizeof(bool));
+
+		/* dropped columns stay null */
+		memset(nulls, true, call->desc->natts);
+		for (int i = 0; i < n; i++)
+		{
+			all[call->columns[i]] = values[i];
+			nulls[call->columns[i]] = false;
+		}
+		for (int i = 0; i < call->nkeys; i++)
+			nulls[call->columns[i + call->dense]] = (row->nulls & (1 << i)) != 0;
+		return HeapTupleGetDatum(heap_form_tuple(call->desc, all, nulls));
+	}
+}
+
+/* Make the tuple that is filled in, where there can be one */
+static void
+init_tuple(StockCall *call)
+{
+	Datum		zeros[MAX_COLUMNS] = {0};
+	bool		nulls[MAX_COLUMNS] = {false};
+	HeapTuple	tuple;
+	Size		offset = 0;
+
+	if (call->desc->natts != call->ncolumns)
+		return;
+	for (int i = 0; i < call->ncolumns; i++)
+		if (!TupleDescAttr(call->desc, i)->attbyval)
+			return;
+
+	tuple = heap_form_tuple(call->desc, zeros, nulls);
+	call->tuple = tuple->t_data;
+	call->tuple_datum = HeapTupleGetDatum(tuple);
+	for (int i = 0; i < call->ncolumns; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(call->desc, i);
+
+		offset = att_align_nominal(offset, att->attalign);
+		call->fields[i] = (char *) call->tuple + call->tuple->t_hoff + offset;
+		call->widths[i] = att->attlen;
+		offset += att->attlen;
+	}
 }
 
 static Datum
