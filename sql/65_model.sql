@@ -119,8 +119,7 @@ BEGIN
         part := relname || to_char(first_day, CASE unit WHEN 'day' THEN '_YYYY_MM_DD' ELSE '_YYYY_MM' END);
         from_time := first_day::timestamp AT TIME ZONE settings.time_zone;
         to_time := next_day::timestamp AT TIME ZONE settings.time_zone;
-        IF NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                       WHERE n.nspname = schema AND c.relname = part) THEN
+        IF to_regclass(format('%I.%I', schema, part)) IS NULL THEN
             -- Rows that came before their partition wait in the default one: they move.
             EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', schema, part, rel);
             IF fallback IS NOT NULL THEN
