@@ -207,8 +207,8 @@ ecs_bgnbd_check(double frequency, double recency, double age)
 		problem = "frequency must not be negative";
 	else if (!isfinite(recency) || !isfinite(age))
 		problem = "recency and age must be finite";
-	else if (recency < 0)
-		problem = "recency must not be negative";
+	else if (recency < 0 || age < 0)
+		problem = "recency and age must not be negative";
 	else if (recency > age)
 		problem = "recency must not be greater than age";
 	else if (frequency == 0 && recency != 0)
@@ -260,16 +260,19 @@ ecs_bgnbd_purchases(const EcsBgnbd *model, double time)
 		return 0;
 	for (int n = 1; n < MAX_TERMS; n++)
 	{
-		double		ratio = w * Max(1, (model->r + n) / (n + 1));
-		double		rest = 1 / (1 - ratio);
-
 		made += survival;
 		survival *= (model->b + n - 1) / (model->a + model->b + n - 1);
 		weight *= w * (model->r + n - 1) / n;
 		total += weight;
 		result += weight * made;
-		if (ratio < 1 && weight * ratio * rest * (made + rest) <= DBL_EPSILON / 2 * result)
-			return result / total;
+		if (n % 4 == 0)
+		{
+			double		ratio = w * Max(1, (model->r + n) / (n + 1));
+			double		rest = 1 / (1 - ratio);
+
+			if (ratio < 1 && weight * ratio * rest * (made + rest) <= DBL_EPSILON / 2 * result)
+				return result / total;
+		}
 		if (total > 1e200)
 		{
 			weight *= 1e-200;

@@ -89,7 +89,8 @@ ecs_cells_state(FunctionCallInfo fcinfo, int arg)
 	if (ARR_ELEMTYPE(state) != FLOAT8OID || ARR_HASNULL(state) || ARR_NDIM(state) > 1 ||
 		(ARR_NDIM(state) == 1 &&
 		 (ARR_DIMS(state)[0] % ELEMENTS_PER_CELL != 1 ||
-		  !(STATE_USED(state) >= 0 && STATE_USED(state) <= state_capacity(state)))))
+		  !(STATE_USED(state) >= 0 && STATE_USED(state) <= state_capacity(state) &&
+			STATE_USED(state) == (int) STATE_USED(state)))))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid state of a fit")));

@@ -24,7 +24,7 @@
 
 #include "clv/clv.h"
 
-#define MAX_ITERATIONS		200
+#define MAX_ITERATIONS		100
 #define ENOUGH_GAIN			1e-10	/* of log-likelihood: nothing left to gain */
 #define LONGEST_STEP		2.0 /* of a logarithm */
 #define FARTHEST			18.0	/* a logarithm beyond has run away */
