@@ -182,9 +182,14 @@ EcsBgnbd
 ecs_bgnbd_model(HeapTupleHeader model)
 {
 	double		p[4];
+	EcsBgnbd	result;
 
 	ecs_model_deform(model, 4, p);
-	return (EcsBgnbd) {.r = p[0],.alpha = p[1],.a = p[2],.b = p[3]};
+	result.r = p[0];
+	result.alpha = p[1];
+	result.a = p[2];
+	result.b = p[3];
+	return result;
 }
 
 /* A length of time that is asked about */
@@ -195,7 +200,8 @@ ecs_check_time(const char *name, double time)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be finite and not negative", name),
-				 errdetail("It is %g.", time)));
+				 errdetail("It is %g.", time),
+				 errhint("Give it in the unit of time of the ages.")));
 }
 
 void
@@ -231,13 +237,12 @@ ecs_bgnbd_alive(const EcsBgnbd *model, double frequency, double recency, double 
 EcsBgnbd
 ecs_bgnbd_posterior(const EcsBgnbd *model, double frequency, double age)
 {
-	return (EcsBgnbd)
-	{
-		.r = model->r + frequency,
-			.alpha = model->alpha + age,
-			.a = model->a,
-			.b = model->b + frequency
-	};
+	EcsBgnbd	future = *model;
+
+	future.r += frequency;
+	future.alpha += age;
+	future.b += frequency;
+	return future;
 }
 
 /*

@@ -17,7 +17,8 @@
 
 #include "clv/clv.h"
 
-#define MOST_PANELS		1024
+#define MOST_PANELS		256
+#define WORTHLESS		40.0	/* e^-40 of a purchase's value */
 #define TOLERANCE		1e-5	/* of the rule of three points: 1e-9 or so of that of seven */
 
 /*
@@ -63,14 +64,15 @@ static double
 discounted_purchases(const EcsBgnbd *future, double horizon, double rate)
 {
 	double		delta = log1p(rate);
-	double		at_end = exp(-delta * horizon) * ecs_bgnbd_purchases(future, horizon);
+	double		h = delta * horizon > WORTHLESS ? WORTHLESS / delta : horizon;
+	double		at_end = exp(-delta * h) * ecs_bgnbd_purchases(future, h);
 	double		result = at_end;
 
 	for (int panels = 1; delta > 0 && panels <= MOST_PANELS; panels *= 2)
 	{
 		double		difference;
 
-		result = at_end + delta * integrate(future, horizon, delta, panels, &difference);
+		result = at_end + delta * integrate(future, h, delta, panels, &difference);
 		if (delta * fabs(difference) <= TOLERANCE * result)
 			break;
 	}

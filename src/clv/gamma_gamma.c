@@ -38,16 +38,15 @@ frequency_terms(double p, double q, double x)
 {
 	double		psi = ecs_digamma(p * x + q);
 	double		psi1 = ecs_trigamma(p * x + q);
+	FrequencyTerms terms;
 
-	return (FrequencyTerms)
-	{
-		.value = lgamma(p * x + q) - lgamma(p * x) - lgamma(q),
-			.p = x * (psi - ecs_digamma(p * x)),
-			.q = psi - ecs_digamma(q),
-			.pp = x * x * (psi1 - ecs_trigamma(p * x)),
-			.pq = x * psi1,
-			.qq = psi1 - ecs_trigamma(q)
-	};
+	terms.value = lgamma(p * x + q) - lgamma(p * x) - lgamma(q);
+	terms.p = x * (psi - ecs_digamma(p * x));
+	terms.q = psi - ecs_digamma(q);
+	terms.pp = x * x * (psi1 - ecs_trigamma(p * x));
+	terms.pq = x * psi1;
+	terms.qq = psi1 - ecs_trigamma(q);
+	return terms;
 }
 
 static void
@@ -118,10 +117,14 @@ fit_cells(EcsCell *cells, int count)
 EcsGammaGamma
 ecs_gamma_gamma_model(HeapTupleHeader model)
 {
-	double		p[3];
+	double		parameters[3];
+	EcsGammaGamma result;
 
-	ecs_model_deform(model, 3, p);
-	return (EcsGammaGamma) {.p = p[0],.q = p[1],.v = p[2]};
+	ecs_model_deform(model, 3, parameters);
+	result.p = parameters[0];
+	result.q = parameters[1];
+	result.v = parameters[2];
+	return result;
 }
 
 void

@@ -78,7 +78,8 @@ ecs_model_deform(HeapTupleHeader model, int nparameters, double *parameters)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("parameter \"%s\" of a %s must be positive and finite",
 							NameStr(TupleDescAttr(desc, i)->attname),
-							format_type_be(desc->tdtypeid))));
+							format_type_be(desc->tdtypeid)),
+					 errhint("Use a model as fitted, or one of known parameters.")));
 	}
 	ReleaseTupleDesc(desc);
 }
