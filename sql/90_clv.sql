@@ -23,7 +23,7 @@ COMMENT ON FUNCTION gamma_gamma_model IS 'a Gamma-Gamma model of known parameter
 -- The fits
 
 CREATE FUNCTION clv_cells_combine(state float8[], other float8[]) RETURNS float8[]
-	AS 'MODULE_PATHNAME', 'ecs_clv_cells_combine'
+	AS 'MODULE_PATHNAME', 'ecs_clv_combine'
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION clv_cells_combine IS 'part of the aggregates bgnbd_fit_agg and gamma_gamma_fit_agg: two states as one';
 

@@ -80,7 +80,7 @@ log_odds_left(const EcsBgnbd *m, double x, double t_x, double age)
 }
 
 static void
-log_likelihood(const double *parameters, const EcsCell *cells, int count, EcsDerivatives *sum)
+log_likelihood(const double *parameters, const EcsClvCell *cells, int count, EcsDerivatives *sum)
 {
 	double		r = parameters[0],
 				alpha = parameters[1],
@@ -142,10 +142,10 @@ log_likelihood(const double *parameters, const EcsCell *cells, int count, EcsDer
  * another unit t/s has alpha/s, and each of the purchases a density s times as
  * high.
  */
-static EcsFit
-fit_cells(EcsCell *cells, int count)
+static EcsClvFit
+fit_cells(EcsClvCell *cells, int count)
 {
-	EcsFit		fit = {.nparameters = 4};
+	EcsClvFit	fit = {.nparameters = 4};
 	double		oldest = 0;
 	double		customers = 0;
 	double		purchases = 0;
@@ -184,7 +184,7 @@ ecs_bgnbd_model(HeapTupleHeader model)
 	double		p[4];
 	EcsBgnbd	result;
 
-	ecs_model_deform(model, 4, p);
+	ecs_clv_model_deform(model, 4, p);
 	result.r = p[0];
 	result.alpha = p[1];
 	result.a = p[2];
@@ -194,7 +194,7 @@ ecs_bgnbd_model(HeapTupleHeader model)
 
 /* A length of time that is asked about */
 void
-ecs_check_time(const char *name, double time)
+ecs_clv_check_time(const char *name, double time)
 {
 	if (!(time >= 0) || isinf(time))
 		ereport(ERROR,
@@ -323,8 +323,8 @@ PG_FUNCTION_INFO_V1(ecs_bgnbd_fit_trans);
 Datum
 ecs_bgnbd_fit_trans(PG_FUNCTION_ARGS)
 {
-	ArrayType  *state = ecs_cells_state(fcinfo, 0);
-	EcsCell		cell = {
+	ArrayType  *state = ecs_clv_state(fcinfo, 0);
+	EcsClvCell	cell = {
 		.frequency = (double) PG_GETARG_INT64(1),
 		.value = PG_GETARG_FLOAT8(2),
 		.age = PG_GETARG_FLOAT8(3),
@@ -332,7 +332,7 @@ ecs_bgnbd_fit_trans(PG_FUNCTION_ARGS)
 	};
 
 	ecs_bgnbd_check(cell.frequency, cell.value, cell.age);
-	PG_RETURN_ARRAYTYPE_P(ecs_cells_add(state, &cell));
+	PG_RETURN_ARRAYTYPE_P(ecs_clv_add(state, &cell));
 }
 
 PG_FUNCTION_INFO_V1(ecs_bgnbd_fit_final);
@@ -340,15 +340,15 @@ Datum
 ecs_bgnbd_fit_final(PG_FUNCTION_ARGS)
 {
 	int			count;
-	EcsCell    *cells = ecs_cells_sorted(ecs_cells_state(fcinfo, 0), &count);
-	EcsFit		fit;
+	EcsClvCell *cells = ecs_clv_sorted(ecs_clv_state(fcinfo, 0), &count);
+	EcsClvFit	fit;
 
 	if (count == 0)
 		PG_RETURN_NULL();
 	for (int i = 0; i < count; i++)
 		ecs_bgnbd_check(cells[i].frequency, cells[i].value, cells[i].age);
 	fit = fit_cells(cells, count);
-	PG_RETURN_DATUM(ecs_model_form(fcinfo, &fit, cells, count));
+	PG_RETURN_DATUM(ecs_clv_model_form(fcinfo, &fit, cells, count));
 }
 
 PG_FUNCTION_INFO_V1(ecs_bgnbd_probability_alive);
@@ -376,7 +376,7 @@ ecs_bgnbd_expected_purchases(PG_FUNCTION_ARGS)
 	EcsBgnbd	future;
 
 	ecs_bgnbd_check(frequency, recency, age);
-	ecs_check_time("horizon", horizon);
+	ecs_clv_check_time("horizon", horizon);
 	future = ecs_bgnbd_posterior(&model, frequency, age);
 	PG_RETURN_FLOAT8(ecs_bgnbd_alive(&model, frequency, recency, age) *
 					 ecs_bgnbd_purchases(&future, horizon));
@@ -389,7 +389,7 @@ ecs_bgnbd_expected_new(PG_FUNCTION_ARGS)
 	EcsBgnbd	model = ecs_bgnbd_model(PG_GETARG_HEAPTUPLEHEADER(0));
 	double		horizon = PG_GETARG_FLOAT8(1);
 
-	ecs_check_time("horizon", horizon);
+	ecs_clv_check_time("horizon", horizon);
 	PG_RETURN_FLOAT8(ecs_bgnbd_purchases(&model, horizon));
 }
 
@@ -401,7 +401,7 @@ ecs_bgnbd_probability(PG_FUNCTION_ARGS)
 	int32		purchases = PG_GETARG_INT32(1);
 	double		horizon = PG_GETARG_FLOAT8(2);
 
-	ecs_check_time("horizon", horizon);
+	ecs_clv_check_time("horizon", horizon);
 	if (purchases < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -30,18 +30,18 @@
 #include "clv/clv.h"
 
 #define FIRST_CAPACITY		16
-#define ELEMENTS_PER_CELL	((int) (sizeof(EcsCell) / sizeof(float8)))
-#define STATE_SIZE(cells)	(ARR_OVERHEAD_NONULLS(1) + sizeof(float8) + (Size) (cells) * sizeof(EcsCell))
-#define MAX_CAPACITY		((int) ((MaxAllocSize - STATE_SIZE(0)) / sizeof(EcsCell)))
+#define ELEMENTS_PER_CELL	((int) (sizeof(EcsClvCell) / sizeof(float8)))
+#define STATE_SIZE(cells)	(ARR_OVERHEAD_NONULLS(1) + sizeof(float8) + (Size) (cells) * sizeof(EcsClvCell))
+#define MAX_CAPACITY		((int) ((MaxAllocSize - STATE_SIZE(0)) / sizeof(EcsClvCell)))
 
 /* up to here a count in a double is exact */
 #define MAX_CUSTOMERS		((double) (INT64CONST(1) << DBL_MANT_DIG))
 
 #define STATE_USED(state)	(*(float8 *) ARR_DATA_PTR(state))
-#define STATE_CELLS(state)	((EcsCell *) (ARR_DATA_PTR(state) + sizeof(float8)))
+#define STATE_CELLS(state)	((EcsClvCell *) (ARR_DATA_PTR(state) + sizeof(float8)))
 
 static inline int
-compare_cells(const EcsCell *a, const EcsCell *b)
+compare_cells(const EcsClvCell *a, const EcsClvCell *b)
 {
 	if (a->frequency != b->frequency)
 		return float8_cmp_internal(a->frequency, b->frequency);
@@ -51,7 +51,7 @@ compare_cells(const EcsCell *a, const EcsCell *b)
 }
 
 #define ST_SORT sort_cells
-#define ST_ELEMENT_TYPE EcsCell
+#define ST_ELEMENT_TYPE EcsClvCell
 #define ST_COMPARE(a, b) compare_cells(a, b)
 #define ST_CHECK_FOR_INTERRUPTS
 #define ST_SCOPE static
@@ -76,7 +76,7 @@ state_used(ArrayType *state)
  * its shape is verified; the empty array is the empty state.
  */
 ArrayType *
-ecs_cells_state(FunctionCallInfo fcinfo, int arg)
+ecs_clv_state(FunctionCallInfo fcinfo, int arg)
 {
 	ArrayType  *state;
 
@@ -112,7 +112,7 @@ new_state(int capacity)
 
 /* Sort cells and merge equal ones; returns how many are left */
 static int
-compact_cells(EcsCell *cells, int used)
+compact_cells(EcsClvCell *cells, int used)
 {
 	int			kept = 0;
 
@@ -156,15 +156,15 @@ make_room(ArrayType *state)
 	}
 	larger = new_state(Min(Max(capacity * 2, FIRST_CAPACITY), MAX_CAPACITY));
 	if (used > 0)
-		memcpy(STATE_CELLS(larger), STATE_CELLS(state), used * sizeof(EcsCell));
+		memcpy(STATE_CELLS(larger), STATE_CELLS(state), used * sizeof(EcsClvCell));
 	STATE_USED(larger) = used;
 	return larger;
 }
 
 ArrayType *
-ecs_cells_add(ArrayType *state, const EcsCell *cell)
+ecs_clv_add(ArrayType *state, const EcsClvCell *cell)
 {
-	EcsCell    *added;
+	EcsClvCell *added;
 
 	state = make_room(state);
 	added = &STATE_CELLS(state)[state_used(state)];
@@ -177,14 +177,14 @@ ecs_cells_add(ArrayType *state, const EcsCell *cell)
 }
 
 /* The distinct cells in order, as a copy: a final function leaves the state as it is */
-EcsCell *
-ecs_cells_sorted(ArrayType *state, int *count)
+EcsClvCell *
+ecs_clv_sorted(ArrayType *state, int *count)
 {
 	int			used = state_used(state);
-	EcsCell    *cells = palloc(Max(used, 1) * sizeof(EcsCell));
+	EcsClvCell *cells = palloc(Max(used, 1) * sizeof(EcsClvCell));
 
 	if (used > 0)
-		memcpy(cells, STATE_CELLS(state), used * sizeof(EcsCell));
+		memcpy(cells, STATE_CELLS(state), used * sizeof(EcsClvCell));
 	*count = compact_cells(cells, used);
 	for (int i = 0; i < *count; i++)
 		if (!(cells[i].customers >= 1 && cells[i].customers <= MAX_CUSTOMERS))
@@ -194,19 +194,19 @@ ecs_cells_sorted(ArrayType *state, int *count)
 	return cells;
 }
 
-PG_FUNCTION_INFO_V1(ecs_clv_cells_combine);
+PG_FUNCTION_INFO_V1(ecs_clv_combine);
 Datum
-ecs_clv_cells_combine(PG_FUNCTION_ARGS)
+ecs_clv_combine(PG_FUNCTION_ARGS)
 {
-	ArrayType  *state = ecs_cells_state(fcinfo, 0);
-	ArrayType  *other = ecs_cells_state(fcinfo, 1);
+	ArrayType  *state = ecs_clv_state(fcinfo, 0);
+	ArrayType  *other = ecs_clv_state(fcinfo, 1);
 
 	if (state_used(state) == 0)
 		PG_RETURN_ARRAYTYPE_P(other);
 	for (int i = 0; i < state_used(other); i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		state = ecs_cells_add(state, &STATE_CELLS(other)[i]);
+		state = ecs_clv_add(state, &STATE_CELLS(other)[i]);
 	}
 	PG_RETURN_ARRAYTYPE_P(state);
 }

@@ -19,7 +19,7 @@
 
 #define MOST_PANELS		256
 #define WORTHLESS		40.0	/* e^-40 of a purchase's value */
-#define TOLERANCE		1e-5	/* of the rule of three points: 1e-9 or so of that of seven */
+#define TOLERANCE		1e-5	/* of three points: 1e-9 or so of seven */
 
 /*
  * Integral from 0 to h of e^(-delta s) E(s) ds over some panels, by the rule of
@@ -111,7 +111,7 @@ ecs_clv_expected(PG_FUNCTION_ARGS)
 
 	ecs_bgnbd_check(frequency, recency, age);
 	ecs_gamma_gamma_check(frequency, mean_value);
-	ecs_check_time("horizon", horizon);
+	ecs_clv_check_time("horizon", horizon);
 	if (!isfinite(margin))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

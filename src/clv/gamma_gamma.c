@@ -50,7 +50,7 @@ frequency_terms(double p, double q, double x)
 }
 
 static void
-log_likelihood(const double *parameters, const EcsCell *cells, int count, EcsDerivatives *sum)
+log_likelihood(const double *parameters, const EcsClvCell *cells, int count, EcsDerivatives *sum)
 {
 	double		p = parameters[0],
 				q = parameters[1],
@@ -85,10 +85,10 @@ log_likelihood(const double *parameters, const EcsCell *cells, int count, EcsDer
 }
 
 /* Fit the cells, whose values are rescaled to a mean of about 1, as is v */
-static EcsFit
-fit_cells(EcsCell *cells, int count)
+static EcsClvFit
+fit_cells(EcsClvCell *cells, int count)
 {
-	EcsFit		fit = {.nparameters = 3};
+	EcsClvFit	fit = {.nparameters = 3};
 	double		customers = 0;
 	double		mean = 0;
 
@@ -120,7 +120,7 @@ ecs_gamma_gamma_model(HeapTupleHeader model)
 	double		parameters[3];
 	EcsGammaGamma result;
 
-	ecs_model_deform(model, 3, parameters);
+	ecs_clv_model_deform(model, 3, parameters);
 	result.p = parameters[0];
 	result.q = parameters[1];
 	result.v = parameters[2];
@@ -163,8 +163,8 @@ PG_FUNCTION_INFO_V1(ecs_gamma_gamma_fit_trans);
 Datum
 ecs_gamma_gamma_fit_trans(PG_FUNCTION_ARGS)
 {
-	ArrayType  *state = ecs_cells_state(fcinfo, 0);
-	EcsCell		cell = {
+	ArrayType  *state = ecs_clv_state(fcinfo, 0);
+	EcsClvCell	cell = {
 		.frequency = (double) PG_GETARG_INT64(1),
 		.value = PG_GETARG_FLOAT8(2),
 		.customers = 1
@@ -173,7 +173,7 @@ ecs_gamma_gamma_fit_trans(PG_FUNCTION_ARGS)
 	ecs_gamma_gamma_check(cell.frequency, cell.value);
 	if (cell.frequency == 0)
 		PG_RETURN_ARRAYTYPE_P(state);
-	PG_RETURN_ARRAYTYPE_P(ecs_cells_add(state, &cell));
+	PG_RETURN_ARRAYTYPE_P(ecs_clv_add(state, &cell));
 }
 
 PG_FUNCTION_INFO_V1(ecs_gamma_gamma_fit_final);
@@ -181,15 +181,15 @@ Datum
 ecs_gamma_gamma_fit_final(PG_FUNCTION_ARGS)
 {
 	int			count;
-	EcsCell    *cells = ecs_cells_sorted(ecs_cells_state(fcinfo, 0), &count);
-	EcsFit		fit;
+	EcsClvCell *cells = ecs_clv_sorted(ecs_clv_state(fcinfo, 0), &count);
+	EcsClvFit	fit;
 
 	if (count == 0)
 		PG_RETURN_NULL();
 	for (int i = 0; i < count; i++)
 		ecs_gamma_gamma_check(cells[i].frequency, cells[i].value);
 	fit = fit_cells(cells, count);
-	PG_RETURN_DATUM(ecs_model_form(fcinfo, &fit, cells, count));
+	PG_RETURN_DATUM(ecs_clv_model_form(fcinfo, &fit, cells, count));
 }
 
 PG_FUNCTION_INFO_V1(ecs_gamma_gamma_expected_value);

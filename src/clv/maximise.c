@@ -28,7 +28,7 @@
 #define ENOUGH_GAIN			1e-10	/* of log-likelihood: nothing left to gain */
 #define LONGEST_STEP		2.0 /* of a logarithm */
 #define FARTHEST			18.0	/* a logarithm beyond has run away */
-#define WORST_VARIANCE		100.0	/* of a logarithm: a factor of e^10 either way */
+#define WORST_VARIANCE		100.0	/* of a logarithm: a factor of e^10 */
 #define FIRST_SHIFT			1e-3
 #define LAST_SHIFT			1e10
 
@@ -36,7 +36,7 @@ typedef double Matrix[ECS_MAX_PARAMETERS][ECS_MAX_PARAMETERS];
 
 /* The negated log-likelihood and its derivatives by the logarithms */
 static void
-evaluate(EcsLogLikelihood log_likelihood, const EcsCell *cells, int count,
+evaluate(EcsLogLikelihood log_likelihood, const EcsClvCell *cells, int count,
 		 int n, const double *logs, EcsDerivatives *at)
 {
 	double		p[ECS_MAX_PARAMETERS] = {0};
@@ -138,7 +138,7 @@ find_step(int n, const EcsDerivatives *at, double *shift, double *step)
 
 /* Maximise from fit->parameters; the parameters reached are told in any case */
 void
-ecs_maximise(EcsLogLikelihood log_likelihood, const EcsCell *cells, int count, EcsFit *fit)
+ecs_maximise(EcsLogLikelihood log_likelihood, const EcsClvCell *cells, int count, EcsClvFit *fit)
 {
 	int			n = fit->nparameters;
 	double		logs[ECS_MAX_PARAMETERS];

@@ -22,7 +22,7 @@
 
 /* A fit as a value of the composite type that the function returns */
 Datum
-ecs_model_form(FunctionCallInfo fcinfo, const EcsFit *fit, const EcsCell *cells, int count)
+ecs_clv_model_form(FunctionCallInfo fcinfo, const EcsClvFit *fit, const EcsClvCell *cells, int count)
 {
 	int			n = fit->nparameters;
 	double		customers = 0;
@@ -49,7 +49,7 @@ ecs_model_form(FunctionCallInfo fcinfo, const EcsFit *fit, const EcsCell *cells,
 
 /* The parameters of a model that may be used: one that did not converge is an error */
 void
-ecs_model_deform(HeapTupleHeader model, int nparameters, double *parameters)
+ecs_clv_model_deform(HeapTupleHeader model, int nparameters, double *parameters)
 {
 	TupleDesc	desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(model),
 											  HeapTupleHeaderGetTypMod(model));
