@@ -1,0 +1,790 @@
+
+-- The rollups and reports of the e-commerce model.  create_ecommerce() calls
+-- ecommerce_reports() at its end, which declares them in the model's schema as
+-- ordinary objects of the caller's.  All rollups of the model are declared here
+-- and nowhere else.  Definitions of money and orders: docs/models.md.
+--
+--      order_line ──► sales_daily ──► sales_monthly                     amounts, by category as sold, store, campaign
+--          └──► order_daily ──► sales_order (customer_sales, campaign_customer)
+--                                   ├──► sales_daily_counts             orders and customers, by category of the
+--                                   └──► sales_monthly_counts           tree, store, campaign, and in all
+--
+-- Amounts add up over days and over the tree, so they are kept by leaf.  Orders
+-- and customers do not, so they are counted at every level when a day is
+-- refreshed, with the tree in category_counted; and an order may have lines on
+-- several days, so sales_order puts it together and gives it its one day.
+
+CREATE FUNCTION category_closure(tree regclass)
+    RETURNS TABLE (category_id bigint, ancestor_id bigint, depth integer)
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 200
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    below integer;      -- categories that no walk from the top reaches
+    names text;
+BEGIN
+    EXECUTE format($sql$
+        WITH RECURSIVE down AS (
+            SELECT c.product_category_id AS id FROM %1$s c
+            WHERE NOT EXISTS (SELECT FROM %1$s p WHERE p.product_category_id = c.parent_category_id)
+            UNION ALL
+            SELECT c.product_category_id FROM down d JOIN %1$s c ON c.parent_category_id = d.id)
+        SELECT (SELECT count(*) FROM %1$s) - count(*) FROM down $sql$, tree) INTO below;
+    IF below > 0 THEN
+        EXECUTE format($sql$
+            WITH RECURSIVE up AS (
+                SELECT parent_category_id AS next, ARRAY[product_category_id] AS ids,
+                       format('%%s (%%s)', category_name, product_category_id) AS names
+                FROM %1$s
+                UNION ALL
+                SELECT p.parent_category_id, u.ids || p.product_category_id,
+                       format('%%s, %%s (%%s)', u.names, p.category_name, p.product_category_id)
+                FROM up u JOIN %1$s p ON p.product_category_id = u.next
+                WHERE u.next <> ALL (u.ids))
+            SELECT names FROM up WHERE next = ids[1] ORDER BY ids LIMIT 1 $sql$, tree) INTO names;
+        RAISE EXCEPTION USING ERRCODE = 'data_exception',
+            MESSAGE = format('the categories in table %s form a cycle', tree),
+            DETAIL = format('Each of these has the next one above it, and the last one the first: %s.', names),
+            HINT = 'Set parent_category_id of the one at the top to NULL.';
+    END IF;
+    RETURN QUERY EXECUTE format($sql$
+        WITH RECURSIVE up AS (
+            SELECT product_category_id AS id, product_category_id AS above, parent_category_id AS next, 0 AS distance FROM %1$s
+            UNION ALL
+            SELECT u.id, p.product_category_id, p.parent_category_id, u.distance + 1
+            FROM up u JOIN %1$s p ON p.product_category_id = u.next)
+        SELECT id, above, distance FROM up $sql$, tree);
+END
+$$;
+COMMENT ON FUNCTION category_closure(regclass)
+    IS 'each category of a product_category table with itself (depth 0) and everything above it; 22000 with their names where categories form a cycle';
+
+CREATE FUNCTION category_changed() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('INSERT INTO %I.category_change DEFAULT VALUES', TG_TABLE_SCHEMA);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION category_changed()
+    IS 'trigger of product_category: notes that the tree changed, so that the next refresh counts orders and customers by the new one';
+
+CREATE FUNCTION ecommerce_reports(schema name, time_zone text) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $reports$
+DECLARE
+    amounts constant text := $sql$
+        count(*)                                                             AS lines,
+        coalesce(sum(l.count) FILTER (WHERE l.count > 0), 0)                 AS units,
+        coalesce(sum(l.amt) FILTER (WHERE l.count > 0), 0)                   AS gross,
+        coalesce(sum(l.discount) FILTER (WHERE l.count > 0), 0)              AS discount,
+        coalesce(-sum(l.count) FILTER (WHERE l.count < 0), 0)                AS returned_units,
+        coalesce(sum(l.amt - l.discount) FILTER (WHERE l.count < 0), 0)      AS returns,
+        sum(l.tax_amt)                                                       AS tax,
+        sum(l.shipping_amt)                                                  AS shipping $sql$;
+    grain   text;       -- of the rollup that a view reads
+    unit    text;       -- its column
+BEGIN
+    PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
+
+    -- Rollups: amounts
+
+    PERFORM ecomsocial.rollup_create('sales_daily', '{order_line}', '{order_time}', format($sql$
+        SELECT CASE WHEN grouping(l.product_category_id) = 0 THEN 'category'
+                    WHEN grouping(l.store_id) = 0 THEN 'store' ELSE 'campaign' END AS dimension,
+               CASE WHEN grouping(l.product_category_id) = 0 THEN l.product_category_id
+                    WHEN grouping(l.store_id) = 0 THEN l.store_id ELSE l.campaign_id END AS key,
+               %s
+        FROM order_line l
+        WHERE l.order_time >= $1 AND l.order_time < $2
+        GROUP BY GROUPING SETS ((l.product_category_id), (l.store_id), (l.campaign_id))
+        HAVING grouping(l.campaign_id) = 1 OR l.campaign_id IS NOT NULL $sql$, amounts),
+        time_zone => time_zone, bucket_column => 'day', key => '{dimension,key}', nullable_key => true);
+    CREATE INDEX ON sales_daily (dimension, key, day);
+
+    PERFORM ecomsocial.rollup_create('sales_monthly', '{sales_daily}', '{day}', $sql$
+        SELECT dimension, key, sum(lines)::bigint AS lines, sum(units)::bigint AS units, sum(gross) AS gross, sum(discount) AS discount,
+               sum(returned_units)::bigint AS returned_units, sum(returns) AS returns, sum(tax) AS tax, sum(shipping) AS shipping
+        FROM sales_daily WHERE day >= $1 AND day < $2 GROUP BY dimension, key $sql$,
+        bucket => 'month', time_zone => time_zone, bucket_column => 'month', key => '{dimension,key}', nullable_key => true);
+
+    -- Rollups: orders
+
+    PERFORM ecomsocial.rollup_create('order_daily', '{order_line}', '{order_time}', format($sql$
+        SELECT l.order_id,
+               min(l.order_time)                                                                     AS order_time,
+               min(l.line_number)                                                                    AS line_number,
+               (array_agg(l.customer_id ORDER BY l.line_number, l.line_item_id))[1]                  AS customer_id,
+               bool_or(l.count > 0 AND l.amt > 0)                                                    AS is_order,
+               %s,
+               coalesce(array_agg(DISTINCT l.product_category_id) FILTER (WHERE l.count > 0 AND l.amt > 0), '{}') AS categories,
+               coalesce(array_agg(DISTINCT l.store_id) FILTER (WHERE l.count > 0 AND l.amt > 0), '{}')            AS stores,
+               coalesce(array_agg(DISTINCT l.campaign_id) FILTER (WHERE l.campaign_id IS NOT NULL), '{}')         AS campaigns
+        FROM order_line l
+        WHERE l.order_time >= $1 AND l.order_time < $2
+        GROUP BY l.order_id $sql$, amounts),
+        time_zone => time_zone, bucket_column => 'day', key => '{order_id}');
+    CREATE INDEX ON order_daily (order_id);
+
+    CREATE TABLE sales_order (
+        order_id       bigint      PRIMARY KEY,
+        day            date        NOT NULL,
+        last_day       date        NOT NULL,
+        order_time     timestamptz NOT NULL,
+        customer_id    bigint,
+        is_order       boolean     NOT NULL,
+        lines          bigint      NOT NULL,
+        units          bigint      NOT NULL,
+        gross          numeric     NOT NULL,
+        discount       numeric     NOT NULL,
+        returned_units bigint      NOT NULL,
+        returns        numeric     NOT NULL,
+        tax            numeric     NOT NULL,
+        shipping       numeric     NOT NULL,
+        categories     bigint[]    NOT NULL,
+        stores         bigint[]    NOT NULL,
+        campaigns      bigint[]    NOT NULL
+    );
+    CREATE INDEX ON sales_order (day);
+    CREATE INDEX ON sales_order (customer_id);
+    CREATE INDEX ON sales_order (order_id) WHERE last_day > day;
+    COMMENT ON TABLE sales_order IS 'one row for each order_id, kept by refreshes: its day, its customer, its money; returns with an order_id of their own have a row too';
+    COMMENT ON COLUMN sales_order.order_id IS 'the order';
+    COMMENT ON COLUMN sales_order.day IS 'day of the earliest line, in the reporting time zone: the one day that the order belongs to';
+    COMMENT ON COLUMN sales_order.last_day IS 'day of the latest line';
+    COMMENT ON COLUMN sales_order.order_time IS 'time of the earliest line';
+    COMMENT ON COLUMN sales_order.customer_id IS 'customer of the lowest line_number, NULL where unknown';
+    COMMENT ON COLUMN sales_order.is_order IS 'true where a line has count > 0 and amt > 0: only then it counts as an order';
+    COMMENT ON COLUMN sales_order.lines IS 'number of lines';
+    COMMENT ON COLUMN sales_order.units IS 'units sold';
+    COMMENT ON COLUMN sales_order.gross IS 'amt of the lines with count > 0';
+    COMMENT ON COLUMN sales_order.discount IS 'discount of the lines with count > 0';
+    COMMENT ON COLUMN sales_order.returned_units IS 'units returned, above zero';
+    COMMENT ON COLUMN sales_order.returns IS 'amt − discount of the lines with count < 0, zero or below';
+    COMMENT ON COLUMN sales_order.tax IS 'tax of all lines';
+    COMMENT ON COLUMN sales_order.shipping IS 'shipping of all lines';
+    COMMENT ON COLUMN sales_order.categories IS 'categories as sold of the lines with count > 0 and amt > 0; NULL among them for lines without';
+    COMMENT ON COLUMN sales_order.stores IS 'stores of the lines with count > 0 and amt > 0';
+    COMMENT ON COLUMN sales_order.campaigns IS 'campaigns that any line is attributed to';
+
+    CREATE TABLE customer_sales (
+        customer_id      bigint      PRIMARY KEY,
+        orders           bigint      NOT NULL,
+        first_order_id   bigint,
+        first_order_time timestamptz,
+        first_order_day  date,
+        last_order_time  timestamptz,
+        last_order_day   date,
+        units            bigint      NOT NULL,
+        gross            numeric     NOT NULL,
+        discount         numeric     NOT NULL,
+        returned_units   bigint      NOT NULL,
+        returns          numeric     NOT NULL
+    );
+    CREATE INDEX ON customer_sales (first_order_day);
+    COMMENT ON TABLE customer_sales IS 'one row for each customer with an order or a return, kept by refreshes';
+    COMMENT ON COLUMN customer_sales.customer_id IS 'the customer';
+    COMMENT ON COLUMN customer_sales.orders IS 'number of orders; 0 for a customer with returns alone';
+    COMMENT ON COLUMN customer_sales.first_order_id IS 'first order; of several at one moment the lowest order_id';
+    COMMENT ON COLUMN customer_sales.first_order_time IS 'when the first order was made';
+    COMMENT ON COLUMN customer_sales.first_order_day IS 'day of the first order, in the reporting time zone';
+    COMMENT ON COLUMN customer_sales.last_order_time IS 'when the last order was made';
+    COMMENT ON COLUMN customer_sales.last_order_day IS 'day of the last order, in the reporting time zone';
+    COMMENT ON COLUMN customer_sales.units IS 'units sold';
+    COMMENT ON COLUMN customer_sales.gross IS 'money before discounts and returns';
+    COMMENT ON COLUMN customer_sales.discount IS 'discounts on sales';
+    COMMENT ON COLUMN customer_sales.returned_units IS 'units returned, above zero';
+    COMMENT ON COLUMN customer_sales.returns IS 'money given back, zero or below';
+
+    CREATE TABLE campaign_customer (
+        campaign_id bigint  NOT NULL,
+        customer_id bigint  NOT NULL,
+        orders      bigint  NOT NULL,
+        is_new      boolean NOT NULL,
+        PRIMARY KEY (campaign_id, customer_id)
+    );
+    CREATE INDEX ON campaign_customer (customer_id);
+    COMMENT ON TABLE campaign_customer IS 'one row for each customer of a campaign, kept by refreshes';
+    COMMENT ON COLUMN campaign_customer.campaign_id IS 'the campaign';
+    COMMENT ON COLUMN campaign_customer.customer_id IS 'a customer with an order attributed to it';
+    COMMENT ON COLUMN campaign_customer.orders IS 'number of the customer''s orders attributed to it';
+    COMMENT ON COLUMN campaign_customer.is_new IS 'true where the customer''s first order ever is attributed to it';
+
+    EXECUTE format($sql$
+        CREATE FUNCTION sales_order_refresh(days date[]) RETURNS void
+            LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+            SET search_path = %I, pg_temp
+        AS $body$
+        DECLARE
+            touched   bigint[];
+            customers bigint[];
+        BEGIN
+            -- An order of several days may have lost its lines on a day given here: all of those are looked at.
+            SELECT array_agg(o.order_id), array_agg(DISTINCT o.customer_id) INTO touched, customers
+            FROM (SELECT d.order_id, s.customer_id
+                  FROM (SELECT order_id FROM order_daily WHERE days IS NULL OR day = ANY (days)
+                        UNION SELECT order_id FROM sales_order WHERE days IS NULL OR day = ANY (days)
+                        UNION SELECT order_id FROM sales_order WHERE last_day > day) d
+                  LEFT JOIN sales_order s USING (order_id)) o;
+
+            DELETE FROM sales_order s
+            WHERE s.order_id = ANY (touched) AND NOT EXISTS (SELECT FROM order_daily d WHERE d.order_id = s.order_id);
+
+            WITH parts AS (
+                SELECT d.* FROM unnest(touched) t(id) JOIN order_daily d ON d.order_id = t.id
+            ), whole AS (
+                SELECT p.order_id, min(p.day) AS day, max(p.day) AS last_day, min(p.order_time) AS order_time,
+                       (array_agg(p.customer_id ORDER BY p.line_number, p.day))[1] AS customer_id, bool_or(p.is_order) AS is_order,
+                       sum(p.lines)::bigint AS lines, sum(p.units)::bigint AS units, sum(p.gross) AS gross, sum(p.discount) AS discount,
+                       sum(p.returned_units)::bigint AS returned_units, sum(p.returns) AS returns, sum(p.tax) AS tax, sum(p.shipping) AS shipping,
+                       CASE count(*) WHEN 1 THEN min(p.categories) ELSE (
+                           SELECT coalesce(array_agg(DISTINCT v), '{}') FROM order_daily d, unnest(d.categories) v WHERE d.order_id = p.order_id) END AS categories,
+                       CASE count(*) WHEN 1 THEN min(p.stores) ELSE (
+                           SELECT coalesce(array_agg(DISTINCT v), '{}') FROM order_daily d, unnest(d.stores) v WHERE d.order_id = p.order_id) END AS stores,
+                       CASE count(*) WHEN 1 THEN min(p.campaigns) ELSE (
+                           SELECT coalesce(array_agg(DISTINCT v), '{}') FROM order_daily d, unnest(d.campaigns) v WHERE d.order_id = p.order_id) END AS campaigns
+                FROM parts p GROUP BY p.order_id
+            ), written AS (
+                INSERT INTO sales_order AS s SELECT * FROM whole
+                ON CONFLICT (order_id) DO UPDATE SET
+                    day = excluded.day, last_day = excluded.last_day, order_time = excluded.order_time, customer_id = excluded.customer_id,
+                    is_order = excluded.is_order, lines = excluded.lines, units = excluded.units, gross = excluded.gross, discount = excluded.discount,
+                    returned_units = excluded.returned_units, returns = excluded.returns, tax = excluded.tax, shipping = excluded.shipping,
+                    categories = excluded.categories, stores = excluded.stores, campaigns = excluded.campaigns
+                WHERE s.* IS DISTINCT FROM excluded.*
+                RETURNING s.customer_id
+            )
+            SELECT array_agg(DISTINCT c.id) INTO customers
+            FROM (SELECT customer_id AS id FROM written UNION SELECT unnest(customers)) c
+            WHERE c.id IS NOT NULL;
+
+            DELETE FROM customer_sales s
+            WHERE s.customer_id = ANY (customers) AND NOT EXISTS (SELECT FROM sales_order o WHERE o.customer_id = s.customer_id);
+
+            INSERT INTO customer_sales AS s
+            SELECT o.customer_id, count(*) FILTER (WHERE o.is_order),
+                   (array_agg(o.order_id ORDER BY o.order_time, o.order_id) FILTER (WHERE o.is_order))[1],
+                   min(o.order_time) FILTER (WHERE o.is_order), min(o.day) FILTER (WHERE o.is_order),
+                   max(o.order_time) FILTER (WHERE o.is_order), max(o.day) FILTER (WHERE o.is_order),
+                   sum(o.units), sum(o.gross), sum(o.discount), sum(o.returned_units), sum(o.returns)
+            FROM unnest(customers) t(id) JOIN sales_order o ON o.customer_id = t.id
+            GROUP BY o.customer_id
+            ON CONFLICT (customer_id) DO UPDATE SET
+                orders = excluded.orders, first_order_id = excluded.first_order_id,
+                first_order_time = excluded.first_order_time, first_order_day = excluded.first_order_day,
+                last_order_time = excluded.last_order_time, last_order_day = excluded.last_order_day,
+                units = excluded.units, gross = excluded.gross, discount = excluded.discount,
+                returned_units = excluded.returned_units, returns = excluded.returns
+            WHERE s.* IS DISTINCT FROM excluded.*;
+
+            WITH fresh AS (
+                SELECT a.campaign_id, o.customer_id, count(*) AS orders, bool_or(o.order_id = s.first_order_id) AS is_new
+                FROM unnest(customers) t(id)
+                JOIN sales_order o ON o.customer_id = t.id AND o.is_order AND o.campaigns <> '{}'
+                JOIN customer_sales s ON s.customer_id = o.customer_id
+                CROSS JOIN unnest(o.campaigns) a(campaign_id)
+                GROUP BY a.campaign_id, o.customer_id
+            ), gone AS (
+                DELETE FROM campaign_customer c
+                WHERE c.customer_id = ANY (customers)
+                  AND NOT EXISTS (SELECT FROM fresh f WHERE f.campaign_id = c.campaign_id AND f.customer_id = c.customer_id)
+            )
+            INSERT INTO campaign_customer AS c SELECT * FROM fresh
+            ON CONFLICT (campaign_id, customer_id) DO UPDATE SET orders = excluded.orders, is_new = excluded.is_new
+            WHERE c.* IS DISTINCT FROM excluded.*;
+        END
+        $body$ $sql$, schema);
+    COMMENT ON FUNCTION sales_order_refresh(date[])
+        IS 'puts together the orders that have or had lines on the days (NULL: all), and what is kept of their customers; called by refreshes';
+    PERFORM ecomsocial.rollup_create('sales_order', '{order_daily}', '{day}', time_zone => time_zone, on_refresh => 'sales_order_refresh');
+
+    -- Rollups: counts of orders and customers, by the tree of the last refresh
+
+    CREATE TABLE category_change (
+        changed_at timestamptz NOT NULL DEFAULT now()
+    );
+    COMMENT ON TABLE category_change IS 'notes that product_category changed, until a refresh has seen them';
+    COMMENT ON COLUMN category_change.changed_at IS 'when';
+    CREATE TRIGGER category_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON product_category
+        FOR EACH STATEMENT EXECUTE FUNCTION ecomsocial.category_changed();
+
+    CREATE TABLE category_counted (
+        category_id bigint NOT NULL,
+        ancestor_id bigint NOT NULL,
+        PRIMARY KEY (category_id, ancestor_id)
+    );
+    COMMENT ON TABLE category_counted IS 'the tree by which orders and customers are counted: product_category as of the last refresh';
+    COMMENT ON COLUMN category_counted.category_id IS 'a category';
+    COMMENT ON COLUMN category_counted.ancestor_id IS 'itself, or a category above it';
+
+    EXECUTE format($sql$
+        CREATE FUNCTION category_counted_refresh(days date[]) RETURNS void
+            LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+            SET search_path = %I, pg_temp
+        AS $body$
+        DECLARE
+            changed bigint[];
+        BEGIN
+            DELETE FROM category_change;
+            WITH tree AS MATERIALIZED (
+                SELECT category_id, ancestor_id FROM ecomsocial.category_closure('product_category')
+            ), gone AS (
+                DELETE FROM category_counted c
+                WHERE NOT EXISTS (SELECT FROM tree t WHERE t.category_id = c.category_id AND t.ancestor_id = c.ancestor_id)
+                RETURNING category_id
+            ), come AS (
+                INSERT INTO category_counted SELECT * FROM tree ON CONFLICT DO NOTHING RETURNING category_id
+            )
+            SELECT array_agg(category_id) INTO changed FROM (SELECT * FROM gone UNION SELECT * FROM come) c;
+            -- One order of each day that sold them, written as it is, has the rollups above count that day again.
+            UPDATE sales_order o SET day = o.day
+            FROM (SELECT DISTINCT ON (day) order_id FROM sales_order WHERE categories && changed ORDER BY day) d
+            WHERE o.order_id = d.order_id;
+        END
+        $body$ $sql$, schema);
+    COMMENT ON FUNCTION category_counted_refresh(date[])
+        IS 'takes over the tree of product_category, and marks the days whose orders and customers are counted anew; called by refreshes';
+    PERFORM ecomsocial.rollup_create('category_counted', '{category_change}', '{changed_at}', time_zone => time_zone, on_refresh => 'category_counted_refresh');
+
+    PERFORM ecomsocial.rollup_create('sales_daily_counts', '{sales_order}', '{day}', $sql$
+        SELECT c.dimension, c.key, count(*) AS orders, count(DISTINCT c.customer_id) AS customers
+        FROM (
+            SELECT 'all' AS dimension, NULL::bigint AS key, customer_id
+            FROM sales_order WHERE is_order AND day >= $1 AND day < $2
+            UNION ALL
+            (SELECT DISTINCT ON (o.order_id, t.ancestor_id) 'category', t.ancestor_id, o.customer_id
+             FROM sales_order o CROSS JOIN unnest(o.categories) v LEFT JOIN category_counted t ON t.category_id = v
+             WHERE o.is_order AND o.day >= $1 AND o.day < $2)
+            UNION ALL
+            SELECT 'store', v, customer_id
+            FROM sales_order CROSS JOIN unnest(stores) v WHERE is_order AND day >= $1 AND day < $2
+            UNION ALL
+            SELECT 'campaign', v, customer_id
+            FROM sales_order CROSS JOIN unnest(campaigns) v WHERE is_order AND day >= $1 AND day < $2) c
+        GROUP BY c.dimension, c.key $sql$,
+        time_zone => time_zone, bucket_column => 'day', key => '{dimension,key}', nullable_key => true);
+    CREATE INDEX ON sales_daily_counts (dimension, key, day);
+
+    PERFORM ecomsocial.rollup_create('sales_monthly_counts', '{sales_order}', '{day}', $sql$
+        SELECT c.dimension, c.key, sum(c.orders)::bigint AS orders, count(c.customer_id) AS customers
+        FROM (
+            SELECT 'all' AS dimension, NULL::bigint AS key, customer_id, count(*) AS orders
+            FROM sales_order WHERE is_order AND day >= $1 AND day < $2 GROUP BY 3
+            UNION ALL
+            SELECT 'category', d.key, d.customer_id, count(*)
+            FROM (SELECT DISTINCT o.order_id, o.customer_id, t.ancestor_id AS key
+                  FROM sales_order o CROSS JOIN unnest(o.categories) v LEFT JOIN category_counted t ON t.category_id = v
+                  WHERE o.is_order AND o.day >= $1 AND o.day < $2) d
+            GROUP BY 2, 3
+            UNION ALL
+            SELECT 'store', v, customer_id, count(*)
+            FROM sales_order CROSS JOIN unnest(stores) v WHERE is_order AND day >= $1 AND day < $2 GROUP BY 2, 3
+            UNION ALL
+            SELECT 'campaign', v, customer_id, count(*)
+            FROM sales_order CROSS JOIN unnest(campaigns) v WHERE is_order AND day >= $1 AND day < $2 GROUP BY 2, 3) c
+        GROUP BY c.dimension, c.key $sql$,
+        bucket => 'month', time_zone => time_zone, bucket_column => 'month', key => '{dimension,key}', nullable_key => true);
+    CREATE INDEX ON sales_monthly_counts (dimension, key, month);
+
+    -- Reports: sales
+
+    FOR grain, unit IN VALUES ('daily', 'day'), ('monthly', 'month') LOOP
+        EXECUTE format($sql$
+            CREATE VIEW %1$s_sales_by_category AS
+            WITH closure AS MATERIALIZED (
+                SELECT category_id, ancestor_id FROM ecomsocial.category_closure('product_category')
+            ), moved AS MATERIALIZED (      -- categories whose descendants changed since they were counted
+                SELECT d.ancestor_id
+                FROM ((TABLE closure EXCEPT TABLE category_counted) UNION ALL (TABLE category_counted EXCEPT TABLE closure)) d
+                WHERE EXISTS (SELECT FROM sales_daily s WHERE s.dimension = 'category' AND s.key = d.category_id)
+            ), summed AS (
+                SELECT u.%2$s, u.category_id,
+                       sum(u.orders)::bigint AS orders, sum(u.customers)::bigint AS customers, sum(u.units)::bigint AS units, sum(u.gross) AS gross,
+                       sum(u.discount) AS discount, sum(u.returned_units)::bigint AS returned_units, sum(u.returns) AS returns,
+                       sum(u.tax) AS tax, sum(u.shipping) AS shipping
+                FROM (
+                    SELECT p.start::date AS %2$s, g.id AS category_id, 0 AS orders, 0 AS customers,
+                           0 AS units, 0 AS gross, 0 AS discount, 0 AS returned_units, 0 AS returns, 0 AS tax, 0 AS shipping
+                    FROM generate_series((SELECT min(%2$s) FROM sales_%1$s)::timestamp, (SELECT max(%2$s) FROM sales_%1$s)::timestamp, '1 %2$s') p(start)
+                    CROSS JOIN (SELECT product_category_id AS id FROM product_category UNION ALL SELECT NULL) g
+                    UNION ALL
+                    SELECT s.%2$s, c.ancestor_id, 0, 0, s.units, s.gross, s.discount, s.returned_units, s.returns, s.tax, s.shipping
+                    FROM sales_%1$s s LEFT JOIN closure c ON c.category_id = s.key
+                    WHERE s.dimension = 'category'
+                    UNION ALL
+                    SELECT n.%2$s, n.key, n.orders, n.customers, 0, 0, 0, 0, 0, 0, 0
+                    FROM sales_%1$s_counts n
+                    WHERE n.dimension = 'category') u
+                GROUP BY u.%2$s, u.category_id
+            )
+            SELECT s.%2$s, s.category_id, coalesce(g.category_name, '(none)') AS category, g.parent_category_id,
+                   CASE WHEN m.stale THEN NULL ELSE s.orders END AS orders,
+                   CASE WHEN m.stale THEN NULL ELSE s.customers END AS customers,
+                   s.units, s.gross, s.discount, s.returned_units, s.returns,
+                   s.gross - s.discount + s.returns AS net_sales, s.tax, s.shipping,
+                   s.gross - s.discount + s.returns + s.tax + s.shipping AS paid
+            FROM summed s
+            LEFT JOIN product_category g ON g.product_category_id = s.category_id
+            LEFT JOIN LATERAL (
+                SELECT true AS stale FROM moved WHERE moved.ancestor_id = s.category_id OR s.category_id IS NULL LIMIT 1) m ON true
+            $sql$, grain, unit);
+        EXECUTE format('COMMENT ON VIEW %s_sales_by_category IS %L', grain,
+            format('What did each category sell on each %s? A category counts its descendants; every %1$s from the first sale to the last is listed, '
+                   'also those without a sale. Amounts and units add up over the tree and over time, orders only over time, customers over neither', unit));
+        EXECUTE format($sql$
+            COMMENT ON COLUMN %1$s_sales_by_category.%2$s IS 'in the reporting time zone; a month is told by its first day';
+            COMMENT ON COLUMN %1$s_sales_by_category.category_id IS 'category as sold or one above it in the tree as it is now; NULL for lines without a category';
+            COMMENT ON COLUMN %1$s_sales_by_category.orders IS 'orders of this %2$s with a paid line in the category; NULL while the tree has changed and no refresh has counted by the new one';
+            COMMENT ON COLUMN %1$s_sales_by_category.customers IS 'customers of these orders, those without customer_id left out; NULL where orders is';
+            COMMENT ON COLUMN %1$s_sales_by_category.gross IS 'amt of sold lines: before discounts, returns, tax and shipping';
+            COMMENT ON COLUMN %1$s_sales_by_category.discount IS 'discounts on sold lines';
+            COMMENT ON COLUMN %1$s_sales_by_category.returned_units IS 'units returned on this %2$s, whenever they were sold; above zero';
+            COMMENT ON COLUMN %1$s_sales_by_category.returns IS 'money given back on this %2$s, zero or below';
+            COMMENT ON COLUMN %1$s_sales_by_category.net_sales IS 'gross - discount + returns';
+            COMMENT ON COLUMN %1$s_sales_by_category.paid IS 'net_sales + tax + shipping' $sql$, grain, unit);
+    END LOOP;
+
+    CREATE VIEW daily_sales_by_store AS
+    SELECT u.day, u.store_id, sum(u.orders)::bigint AS orders, sum(u.customers)::bigint AS customers,
+           sum(u.units)::bigint AS units, sum(u.gross) AS gross, sum(u.discount) AS discount,
+           sum(u.returned_units)::bigint AS returned_units, sum(u.returns) AS returns,
+           sum(u.gross) - sum(u.discount) + sum(u.returns) AS net_sales, sum(u.tax) AS tax, sum(u.shipping) AS shipping
+    FROM (SELECT day, key AS store_id, 0 AS orders, 0 AS customers, units, gross, discount, returned_units, returns, tax, shipping
+          FROM sales_daily WHERE dimension = 'store'
+          UNION ALL
+          SELECT day, key, orders, customers, 0, 0, 0, 0, 0, 0, 0
+          FROM sales_daily_counts WHERE dimension = 'store') u
+    GROUP BY u.day, u.store_id;
+    COMMENT ON VIEW daily_sales_by_store IS 'What did each store sell on each day? Days without a sale are left out; customers do not add up over days or stores';
+
+    CREATE VIEW average_order_value AS
+    SELECT u.period, u.period_start, u.dimension, u.key, sum(u.orders)::bigint AS orders, sum(u.customers)::bigint AS customers,
+           sum(u.gross) AS gross, sum(u.discount) AS discount, sum(u.returns) AS returns,
+           sum(u.gross) - sum(u.discount) + sum(u.returns) AS net_sales,
+           (sum(u.gross) - sum(u.discount)) / nullif(sum(u.orders), 0) AS aov,
+           (sum(u.gross) - sum(u.discount) + sum(u.returns)) / nullif(sum(u.orders), 0) AS aov_net_of_returns
+    FROM (
+        SELECT 'day'::ecomsocial.period AS period, day AS period_start, CASE dimension WHEN 'category' THEN 'all' ELSE dimension END AS dimension,
+               CASE dimension WHEN 'category' THEN NULL ELSE key END AS key, 0 AS orders, 0 AS customers, gross, discount, returns
+        FROM sales_daily
+        UNION ALL
+        SELECT 'day', day, dimension, key, orders, customers, 0, 0, 0 FROM sales_daily_counts WHERE dimension <> 'category'
+        UNION ALL
+        SELECT 'month', month, CASE dimension WHEN 'category' THEN 'all' ELSE dimension END,
+               CASE dimension WHEN 'category' THEN NULL ELSE key END, 0, 0, gross, discount, returns
+        FROM sales_monthly
+        UNION ALL
+        SELECT 'month', month, dimension, key, orders, customers, 0, 0, 0 FROM sales_monthly_counts WHERE dimension <> 'category') u
+    GROUP BY u.period, u.period_start, u.dimension, u.key;
+    COMMENT ON VIEW average_order_value IS 'What is an order worth? By day and by month (column period), in all, by store and by campaign (columns dimension and key). By segment: average_order_value_by_segment()';
+    COMMENT ON COLUMN average_order_value.period IS 'day or month: one of them must be chosen';
+    COMMENT ON COLUMN average_order_value.period_start IS 'first day of the period, in the reporting time zone';
+    COMMENT ON COLUMN average_order_value.dimension IS 'all, store or campaign';
+    COMMENT ON COLUMN average_order_value.key IS 'store_id or campaign_id; NULL with all';
+    COMMENT ON COLUMN average_order_value.orders IS 'orders that began in the period; with campaign, those with any line attributed to it';
+    COMMENT ON COLUMN average_order_value.gross IS 'of all lines; with campaign, of the lines attributed to it';
+    COMMENT ON COLUMN average_order_value.aov IS '(gross - discount) / orders, NULL without orders';
+    COMMENT ON COLUMN average_order_value.aov_net_of_returns IS 'net_sales / orders, NULL without orders';
+
+    -- Reports: customers
+
+    CREATE VIEW customer_purchase_history AS
+    SELECT s.customer_id, c.first_name, c.last_name, c.city, c.state, c.country, c.customer_age,
+           s.orders, s.first_order_time, s.first_order_day, s.last_order_time, s.last_order_day,
+           s.units, s.gross, s.discount, s.returned_units, s.returns, s.gross - s.discount + s.returns AS net_sales,
+           (s.gross - s.discount) / nullif(s.orders, 0) AS aov,
+           (s.last_order_day - s.first_order_day)::numeric / nullif(s.orders - 1, 0) AS days_between_orders
+    FROM customer_sales s
+    LEFT JOIN customer_current c ON c.customer_id = s.customer_id;
+    COMMENT ON VIEW customer_purchase_history IS 'What has each customer bought so far? One row each, with the customer as now; the single orders: customer_orders';
+    COMMENT ON COLUMN customer_purchase_history.orders IS 'number of orders; 0 for a customer with returns alone';
+    COMMENT ON COLUMN customer_purchase_history.returns IS 'money given back, zero or below';
+    COMMENT ON COLUMN customer_purchase_history.net_sales IS 'gross - discount + returns';
+    COMMENT ON COLUMN customer_purchase_history.aov IS '(gross - discount) / orders';
+    COMMENT ON COLUMN customer_purchase_history.days_between_orders IS 'mean number of days from one order to the next; NULL with one order';
+
+    CREATE VIEW customer_orders AS
+    SELECT o.customer_id, o.order_id, o.day, o.order_time,
+           count(*) OVER (PARTITION BY o.customer_id ORDER BY o.order_time, o.order_id) AS order_number,
+           o.day - lag(o.day) OVER (PARTITION BY o.customer_id ORDER BY o.order_time, o.order_id) AS days_since_previous,
+           o.lines, o.units, o.gross, o.discount, o.returns, o.gross - o.discount + o.returns AS net_sales, o.tax, o.shipping,
+           o.categories, o.stores, o.campaigns
+    FROM sales_order o
+    WHERE o.is_order;
+    COMMENT ON VIEW customer_orders IS 'Which orders did a customer make, in which sequence? Ask with a customer_id';
+    COMMENT ON COLUMN customer_orders.order_number IS '1 for the first order of the customer';
+
+    CREATE TABLE rfm_segment (
+        recency integer CHECK (recency BETWEEN 1 AND 5),
+        value   integer CHECK (value BETWEEN 1 AND 5),
+        segment text    NOT NULL,
+        PRIMARY KEY (recency, value)
+    );
+    COMMENT ON TABLE rfm_segment IS 'names of customer segments; edit them as you like';
+    COMMENT ON COLUMN rfm_segment.recency IS 'score of recency: 5 ordered last';
+    COMMENT ON COLUMN rfm_segment.value IS 'mean of the scores of frequency and monetary value, rounded up';
+    COMMENT ON COLUMN rfm_segment.segment IS 'name of the segment';
+    INSERT INTO rfm_segment (recency, value, segment)
+    SELECT r, v, (ARRAY[
+        ['lost',           'lost',            'hibernating',     'cannot lose', 'cannot lose'],
+        ['hibernating',    'hibernating',     'at risk',         'at risk',     'at risk'],
+        ['about to sleep', 'about to sleep',  'needs attention', 'loyal',       'loyal'],
+        ['promising',      'promising',       'potential loyal', 'loyal',       'loyal'],
+        ['new',            'potential loyal', 'potential loyal', 'champion',    'champion']])[r][v]
+    FROM generate_series(1, 5) r, generate_series(1, 5) v;
+
+    CREATE TABLE rfm_threshold (
+        score        integer PRIMARY KEY CHECK (score BETWEEN 2 AND 5),
+        recency_days integer NOT NULL,
+        frequency    bigint  NOT NULL,
+        monetary     numeric NOT NULL
+    );
+    COMMENT ON TABLE rfm_threshold IS 'limits of the fixed scores of customer_segments(scoring => ''fixed''); edit them as you like. Whoever reaches none of a measure scores 1 in it';
+    COMMENT ON COLUMN rfm_threshold.score IS 'score that is reached';
+    COMMENT ON COLUMN rfm_threshold.recency_days IS 'with at most so many days since the last order';
+    COMMENT ON COLUMN rfm_threshold.frequency IS 'with at least so many orders';
+    COMMENT ON COLUMN rfm_threshold.monetary IS 'with at least so much net sales';
+    INSERT INTO rfm_threshold VALUES (5, 30, 10, 1000), (4, 60, 5, 500), (3, 120, 3, 200), (2, 240, 2, 100);
+
+    EXECUTE format($sql$
+        CREATE FUNCTION customer_segments(as_of timestamptz DEFAULT now(), scoring text DEFAULT 'quintiles')
+            RETURNS TABLE (customer_id bigint, recency_days integer, frequency bigint, monetary numeric,
+                           r integer, f integer, m integer, rfm text, segment text)
+            LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 10000
+            SET search_path = %1$I, pg_temp
+        AS $body$
+        #variable_conflict use_column
+        BEGIN
+            IF scoring NOT IN ('quintiles', 'fixed') THEN
+                RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+                    MESSAGE = pg_catalog.format('scoring must be quintiles or fixed, not "%%s"', scoring),
+                    HINT = 'The limits of the fixed scores are in the table rfm_threshold.';
+            END IF;
+            RETURN QUERY
+            WITH measured AS (
+                SELECT o.customer_id, (as_of AT TIME ZONE %2$L)::date - max(o.day) FILTER (WHERE o.is_order) AS recency_days,
+                       count(*) FILTER (WHERE o.is_order) AS frequency, sum(o.gross - o.discount + o.returns) AS monetary
+                FROM sales_order o
+                WHERE o.customer_id IS NOT NULL AND o.order_time < as_of
+                GROUP BY o.customer_id
+                HAVING bool_or(o.is_order)
+            ), scored AS (
+                -- ceil(5 × share of customers whose value is not better): peers of a frame share it, so ties are never split
+                SELECT q.customer_id, q.recency_days, q.frequency, q.monetary,
+                       ((5 * count(*) OVER (ORDER BY q.recency_days DESC) + q.n - 1) / q.n)::integer AS r,
+                       ((5 * count(*) OVER (ORDER BY q.frequency) + q.n - 1) / q.n)::integer AS f,
+                       ((5 * count(*) OVER (ORDER BY q.monetary) + q.n - 1) / q.n)::integer AS m
+                FROM (SELECT *, count(*) OVER () AS n FROM measured) q
+                WHERE scoring = 'quintiles'
+                UNION ALL
+                SELECT q.customer_id, q.recency_days, q.frequency, q.monetary,
+                       coalesce((SELECT max(t.score) FROM rfm_threshold t WHERE q.recency_days <= t.recency_days), 1),
+                       coalesce((SELECT max(t.score) FROM rfm_threshold t WHERE q.frequency >= t.frequency), 1),
+                       coalesce((SELECT max(t.score) FROM rfm_threshold t WHERE q.monetary >= t.monetary), 1)
+                FROM measured q
+                WHERE scoring = 'fixed'
+            )
+            SELECT s.customer_id, s.recency_days, s.frequency, s.monetary, s.r, s.f, s.m, s.r::text || s.f || s.m, g.segment
+            FROM scored s
+            LEFT JOIN rfm_segment g ON g.recency = s.r AND g.value = (s.f + s.m + 1) / 2;
+        END
+        $body$ $sql$, schema, time_zone);
+    COMMENT ON FUNCTION customer_segments(timestamptz, text)
+        IS 'Which customers are champions, at risk, lost? Recency, frequency and monetary value of each customer with an order before the moment as_of, each scored from 1 to 5 (5 is best), '
+           'by quintiles that give equal customers equal scores or by the limits in rfm_threshold (scoring => ''fixed''); the segment is named by rfm_segment';
+
+    EXECUTE format($sql$
+        CREATE FUNCTION average_order_value_by_segment(as_of timestamptz DEFAULT now(), scoring text DEFAULT 'quintiles')
+            RETURNS TABLE (segment text, customers bigint, orders bigint, gross numeric, discount numeric, returns numeric,
+                           net_sales numeric, aov numeric, aov_net_of_returns numeric)
+            LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 10
+        BEGIN ATOMIC
+            SELECT s.segment, count(*), sum(o.orders)::bigint, sum(o.gross), sum(o.discount), sum(o.returns),
+                   sum(o.gross) - sum(o.discount) + sum(o.returns),
+                   (sum(o.gross) - sum(o.discount)) / sum(o.orders), (sum(o.gross) - sum(o.discount) + sum(o.returns)) / sum(o.orders)
+            FROM customer_segments(as_of, scoring) s
+            JOIN (SELECT customer_id, count(*) FILTER (WHERE is_order) AS orders, sum(gross) AS gross, sum(discount) AS discount, sum(returns) AS returns
+                  FROM sales_order WHERE order_time < as_of GROUP BY customer_id) o ON o.customer_id = s.customer_id
+            GROUP BY s.segment;
+        END $sql$);
+    COMMENT ON FUNCTION average_order_value_by_segment(timestamptz, text)
+        IS 'What is an order of each customer segment worth? Orders before the moment as_of of the customers in each segment of customer_segments(as_of, scoring)';
+
+    CREATE FUNCTION customer_lifetime_value(margin numeric)
+        RETURNS TABLE (customer_id bigint, cohort_month date, first_order_day date, last_order_day date, lifespan_days integer,
+                       orders bigint, aov numeric, net_sales numeric, historical_clv numeric)
+        LANGUAGE sql STABLE PARALLEL SAFE ROWS 100000       -- a STRICT one would not be inlined
+    BEGIN ATOMIC
+        SELECT s.customer_id, date_trunc('month', s.first_order_day::timestamp)::date, s.first_order_day, s.last_order_day,
+               s.last_order_day - s.first_order_day, s.orders, (s.gross - s.discount) / s.orders,
+               s.gross - s.discount + s.returns, margin * (s.gross - s.discount + s.returns)
+        FROM customer_sales s
+        WHERE s.orders > 0;
+    END;
+    COMMENT ON FUNCTION customer_lifetime_value(numeric)
+        IS 'What has each customer been worth so far? Historical value is net sales times the margin (0.3 for 30 %); the month of the first order is the cohort';
+    CREATE VIEW customer_lifetime_value AS
+    SELECT customer_id, cohort_month, first_order_day, last_order_day, lifespan_days, orders, aov, net_sales
+    FROM customer_lifetime_value(1);
+    COMMENT ON VIEW customer_lifetime_value IS 'What has each customer been worth so far, in net sales? With a margin: customer_lifetime_value(margin); by cohort: lifetime_value_by_cohort(); predicted: purchase_summary()';
+    COMMENT ON COLUMN customer_lifetime_value.cohort_month IS 'month of the first order';
+    COMMENT ON COLUMN customer_lifetime_value.lifespan_days IS 'days from the first order to the last';
+
+    CREATE FUNCTION lifetime_value_by_cohort(margin numeric DEFAULT 1)
+        RETURNS TABLE (cohort_month date, months_since integer, cohort_size bigint, active_customers bigint, orders bigint,
+                       net_sales numeric, historical_clv numeric, cumulative_clv_per_customer numeric)
+        LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 500
+    BEGIN ATOMIC
+        WITH spent AS (
+            SELECT date_trunc('month', s.first_order_day::timestamp)::date AS cohort, date_trunc('month', o.day::timestamp)::date AS month,
+                   count(DISTINCT o.customer_id) FILTER (WHERE o.is_order) AS customers, count(*) FILTER (WHERE o.is_order) AS orders,
+                   sum(o.gross - o.discount + o.returns) AS net
+            FROM sales_order o JOIN customer_sales s ON s.customer_id = o.customer_id AND s.orders > 0
+            GROUP BY 1, 2
+        ), cohorts AS (
+            SELECT date_trunc('month', first_order_day::timestamp)::date AS cohort, count(*) AS size
+            FROM customer_sales WHERE orders > 0 GROUP BY 1
+        ), months AS (
+            SELECT c.cohort, c.size, m::date AS month,
+                   (extract(year FROM m) * 12 + extract(month FROM m) - extract(year FROM c.cohort) * 12 - extract(month FROM c.cohort))::integer AS since
+            FROM cohorts c
+            CROSS JOIN LATERAL generate_series(least(c.cohort, (SELECT min(month) FROM spent p WHERE p.cohort = c.cohort))::timestamp,
+                                               (SELECT max(month) FROM spent)::timestamp, '1 month') m
+        )
+        SELECT m.cohort, m.since, m.size, coalesce(s.customers, 0), coalesce(s.orders, 0), coalesce(s.net, 0), margin * coalesce(s.net, 0),
+               margin * sum(coalesce(s.net, 0)) OVER (PARTITION BY m.cohort ORDER BY m.since) / m.size
+        FROM months m LEFT JOIN spent s ON s.cohort = m.cohort AND s.month = m.month;
+    END;
+    COMMENT ON FUNCTION lifetime_value_by_cohort(numeric)
+        IS 'What have the customers won in a month been worth since, month by month? Net sales times the margin; months_since is below zero for returns before the first order';
+
+    EXECUTE format($sql$
+        CREATE FUNCTION purchase_summary(as_of timestamptz DEFAULT now())
+            RETURNS TABLE (customer_id bigint, frequency bigint, recency double precision, age double precision, mean_value double precision)
+            LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 10000
+        BEGIN ATOMIC
+            SELECT d.customer_id, count(*) - 1, (max(d.day) - min(d.day))::double precision,
+                   ((as_of AT TIME ZONE %L)::date - min(d.day))::double precision,
+                   (sum(d.value) FILTER (WHERE d.day > d.first_day) / nullif(count(*) - 1, 0))::double precision
+            FROM (SELECT customer_id, day, min(day) OVER (PARTITION BY customer_id) AS first_day, sum(gross - discount) AS value
+                  FROM sales_order
+                  WHERE is_order AND customer_id IS NOT NULL AND order_time < as_of
+                  GROUP BY customer_id, day) d
+            GROUP BY d.customer_id;
+        END $sql$, time_zone);
+    COMMENT ON FUNCTION purchase_summary(timestamptz)
+        IS 'what the fits of predictive lifetime value take, for each customer with an order before as_of, in days: frequency (days with an order after the first), recency (from the first to the last), age (from the first to as_of), mean_value of the later days';
+
+    -- Reports: campaigns
+
+    EXECUTE format($sql$
+        CREATE VIEW campaign_effectiveness AS
+        SELECT w.campaign_id, w.campaign_name, w.first_day, w.last_day, w.is_over,
+               n.orders, u.customers, u.new_customers, a.units, a.gross, a.discount, a.returns, a.gross - a.discount + a.returns AS net_sales,
+               (a.gross - a.discount) / nullif(n.orders, 0) AS aov,
+               a.net_in_window / nullif(t.net, 0) AS share_of_sales,
+               a.gross - a.discount + a.returns - a.net_in_window AS net_sales_outside,
+               t.net AS all_sales, t.orders AS all_orders, b.net AS baseline_sales, b.orders AS baseline_orders,
+               t.net / nullif(b.net, 0) - 1 AS change_of_sales
+        FROM (SELECT c.campaign_id, c.campaign_name,
+                     (c.campaign_start_time AT TIME ZONE %1$L)::date AS first_day,
+                     greatest((c.campaign_start_time AT TIME ZONE %1$L)::date,
+                              ((coalesce(c.campaign_end_time, now()) - interval '1 microsecond') AT TIME ZONE %1$L)::date) AS last_day,
+                     c.campaign_end_time IS NOT NULL AND c.campaign_end_time <= now() AS is_over
+              FROM campaign c) w
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(s.units), 0)::bigint AS units, coalesce(sum(s.gross), 0) AS gross, coalesce(sum(s.discount), 0) AS discount,
+                   coalesce(sum(s.returns), 0) AS returns,
+                   coalesce(sum(s.gross - s.discount + s.returns) FILTER (WHERE s.day BETWEEN w.first_day AND w.last_day), 0) AS net_in_window
+            FROM sales_daily s WHERE s.dimension = 'campaign' AND s.key = w.campaign_id) a
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(s.orders), 0)::bigint AS orders
+            FROM sales_daily_counts s WHERE s.dimension = 'campaign' AND s.key = w.campaign_id) n
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS customers, count(*) FILTER (WHERE c.is_new) AS new_customers
+            FROM campaign_customer c WHERE c.campaign_id = w.campaign_id) u
+        CROSS JOIN LATERAL (
+            SELECT (SELECT coalesce(sum(s.gross - s.discount + s.returns), 0) FROM sales_daily s
+                    WHERE s.dimension = 'store' AND s.day BETWEEN w.first_day AND w.last_day) AS net,
+                   (SELECT coalesce(sum(s.orders), 0)::bigint FROM sales_daily_counts s
+                    WHERE s.dimension = 'all' AND s.day BETWEEN w.first_day AND w.last_day) AS orders) t
+        CROSS JOIN LATERAL (
+            SELECT (SELECT coalesce(sum(s.gross - s.discount + s.returns), 0) FROM sales_daily s
+                    WHERE s.dimension = 'store' AND s.day BETWEEN w.first_day - (w.last_day - w.first_day + 1) AND w.first_day - 1) AS net,
+                   (SELECT coalesce(sum(s.orders), 0)::bigint FROM sales_daily_counts s
+                    WHERE s.dimension = 'all' AND s.day BETWEEN w.first_day - (w.last_day - w.first_day + 1) AND w.first_day - 1) AS orders) b
+        $sql$, time_zone);
+    COMMENT ON VIEW campaign_effectiveness IS 'What did each campaign bring? Orders with any line attributed to it, money of the attributed lines alone, beside all sales of its days and of as many days before';
+    COMMENT ON COLUMN campaign_effectiveness.first_day IS 'first day of the campaign, in the reporting time zone';
+    COMMENT ON COLUMN campaign_effectiveness.last_day IS 'last day; today while the campaign has no end';
+    COMMENT ON COLUMN campaign_effectiveness.is_over IS 'false while the campaign runs: its figures are not final';
+    COMMENT ON COLUMN campaign_effectiveness.customers IS 'distinct customers of these orders, those without customer_id left out';
+    COMMENT ON COLUMN campaign_effectiveness.new_customers IS 'those whose first order ever is attributed to the campaign';
+    COMMENT ON COLUMN campaign_effectiveness.share_of_sales IS 'net sales attributed to the campaign within its days / all net sales of its days';
+    COMMENT ON COLUMN campaign_effectiveness.net_sales_outside IS 'net sales attributed to it on days outside of the campaign: part of net_sales, and worth a look';
+    COMMENT ON COLUMN campaign_effectiveness.all_sales IS 'net sales of the campaign''s days, attributed or not';
+    COMMENT ON COLUMN campaign_effectiveness.baseline_sales IS 'all net sales of as many days directly before: not what the campaign caused, but what it is to be compared with';
+    COMMENT ON COLUMN campaign_effectiveness.change_of_sales IS 'all_sales / baseline_sales - 1: of the whole shop, not of the campaign; NULL without baseline_sales';
+
+    CREATE VIEW campaign_overlap AS
+    SELECT a.campaign_id, a.campaign_name, b.campaign_id AS other_id, b.campaign_name AS other_name,
+           greatest(a.campaign_start_time, b.campaign_start_time) AS overlap_start,
+           nullif(least(coalesce(a.campaign_end_time, 'infinity'), coalesce(b.campaign_end_time, 'infinity')), 'infinity') AS overlap_end,
+           (SELECT count(*) FROM campaign_customer x JOIN campaign_customer y ON y.customer_id = x.customer_id
+            WHERE x.campaign_id = a.campaign_id AND y.campaign_id = b.campaign_id) AS shared_customers
+    FROM campaign a
+    JOIN campaign b ON b.campaign_id <> a.campaign_id
+                   AND a.campaign_start_time < coalesce(b.campaign_end_time, 'infinity')
+                   AND b.campaign_start_time < coalesce(a.campaign_end_time, 'infinity');
+    COMMENT ON VIEW campaign_overlap IS 'Which campaigns ran at the same time, and how many customers had orders from both? Each pair is listed from both sides';
+    COMMENT ON COLUMN campaign_overlap.overlap_end IS 'NULL where neither has an end';
+    COMMENT ON COLUMN campaign_overlap.shared_customers IS 'customers with an order attributed to the one and an order attributed to the other, at any time';
+
+    -- A check of the data, which reads the raw tables
+
+    EXECUTE format($sql$
+        CREATE FUNCTION validate_ecommerce() RETURNS TABLE (problem text, key bigint, detail text)
+            LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
+        BEGIN ATOMIC
+            SELECT 'order with several customers', order_id,
+                   format('customers %%s; counted for the one of the lowest line_number',
+                          string_agg(DISTINCT coalesce(customer_id::text, 'unknown'), ', '))
+            FROM order_line GROUP BY order_id
+            HAVING count(DISTINCT customer_id) + max((customer_id IS NULL)::integer) > 1
+            UNION ALL
+            SELECT 'order on several days', order_id,
+                   format('from %%s to %%s; counted on the first', min((order_time AT TIME ZONE %1$L)::date), max((order_time AT TIME ZONE %1$L)::date))
+            FROM order_line GROUP BY order_id
+            HAVING min((order_time AT TIME ZONE %1$L)::date) < max((order_time AT TIME ZONE %1$L)::date)
+            UNION ALL
+            SELECT 'amount is not count × price', line_item_id, format('amt %%s, count %%s, unit_price_at_purchase %%s', amt, count, unit_price_at_purchase)
+            FROM order_line WHERE amt <> count * unit_price_at_purchase
+            UNION ALL
+            SELECT 'discount above the amount', line_item_id, format('amt %%s, discount %%s', amt, discount)
+            FROM order_line WHERE abs(discount) > abs(amt)
+            UNION ALL
+            SELECT 'sale outside of its campaign', l.line_item_id, format('campaign %%s, order_time %%s', c.campaign_id, l.order_time)
+            FROM order_line l JOIN campaign c ON c.campaign_id = l.campaign_id
+            WHERE l.count > 0 AND (l.order_time < c.campaign_start_time OR l.order_time >= c.campaign_end_time)
+            UNION ALL
+            SELECT 'unknown category', l.product_category_id, format('%%s order lines; counted without a category', count(*))
+            FROM order_line l
+            WHERE l.product_category_id IS NOT NULL
+              AND NOT EXISTS (SELECT FROM product_category g WHERE g.product_category_id = l.product_category_id)
+            GROUP BY l.product_category_id
+            UNION ALL
+            SELECT 'unknown parent of a category', g.product_category_id, format('parent %%s; shown at the top', g.parent_category_id)
+            FROM product_category g
+            WHERE g.parent_category_id IS NOT NULL
+              AND NOT EXISTS (SELECT FROM product_category p WHERE p.product_category_id = g.parent_category_id)
+            ORDER BY 1, 2, 3;
+        END $sql$, time_zone);
+    COMMENT ON FUNCTION validate_ecommerce()
+        IS 'what in the data deserves a look, and how the reports take it: problem, key of the order, line or category, detail. Reads all order lines';
+END
+$reports$;
+COMMENT ON FUNCTION ecommerce_reports(name, text)
+    IS 'internal: declares the rollups and reports of an e-commerce model in its schema; called by create_ecommerce()';
