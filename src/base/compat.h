@@ -12,6 +12,11 @@
 #error "ecomsocial needs PostgreSQL 15 or later"
 #endif
 
+/* 16 took the macros of variable-length values out of postgres.h */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* 18 lets a module tell its name and version */
 #if PG_VERSION_NUM < 180000
 #define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC

@@ -27,6 +27,7 @@
 #include "utils/float.h"
 #include "utils/memutils.h"
 
+#include "base/compat.h"
 #include "clv/clv.h"
 
 #define FIRST_CAPACITY		16

@@ -1,6 +1,7 @@
 -- Predictive customer lifetime value: BG/NBD and Gamma-Gamma.
 \set VERBOSITY terse
 SET search_path = ecomsocial, public;
+SET jit = off;
 \i test/bench/clv_simulate.sql
 
 -- what a statement raises
