@@ -104,6 +104,11 @@ extern bool ecs_scd2_versioning(Relation rel);
 /* Equality of two values of a column, NULL equals NULL */
 extern bool ecs_scd2_same(const EcsScd2Column *column, Datum a, bool a_null, Datum b, bool b_null);
 
+extern int	ecs_scd2_column_by_name(const EcsScd2 *table, const char *name);
+extern char *ecs_scd2_qualified_name(Oid relid);
+extern char *ecs_scd2_describe_tuple(const EcsScd2 *table, HeapTuple tuple, TupleDesc desc);
+extern void ecs_scd2_check_time(Relation rel, TimestampTz at);
+
 /* Pieces of statements */
 #define ECS_SCD2_MASK(role) (1 << (role))
 extern void ecs_scd2_put_columns(StringInfo sql, const EcsScd2 *table, const char *prefix, int roles);

@@ -74,8 +74,8 @@ registry_oid(void)
 	return oid;
 }
 
-static char *
-qualified_name(Oid relid)
+char *
+ecs_scd2_qualified_name(Oid relid)
 {
 	char	   *name = get_rel_name(relid);
 
@@ -107,9 +107,10 @@ relation_owner(Oid relid)
 static AttrNumber
 registered_column(const EcsScd2 *table, Relation rel, const char *name)
 {
-	for (int i = 0; i < table->natts; i++)
-		if (table->columns[i].raw && strcmp(table->columns[i].raw, name) == 0)
-			return i + 1;
+	int			i = ecs_scd2_column_by_name(table, name);
+
+	if (i >= 0)
+		return i + 1;
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("versioned table \"%s\" has no column \"%s\"", RelationGetRelationName(rel), name),
@@ -215,13 +216,13 @@ build_table(Relation rel, Oid root, HeapTuple tuple, TupleDesc regdesc)
 	table->root = root;
 	table->owner = relation_owner(root);
 	table->hub = DatumGetObjectId(values[REG_HUB - 1]);
-	table->name = qualified_name(root);
-	table->hub_name = qualified_name(table->hub);
+	table->name = ecs_scd2_qualified_name(root);
+	table->hub_name = ecs_scd2_qualified_name(table->hub);
 	table->hub_owner = relation_owner(table->hub);
 	if (!nulls[REG_REMEMBERED - 1])
 	{
 		table->remembered = DatumGetObjectId(values[REG_REMEMBERED - 1]);
-		table->remembered_name = qualified_name(table->remembered);
+		table->remembered_name = ecs_scd2_qualified_name(table->remembered);
 	}
 	table->open_start = DatumGetBool(values[REG_OPEN_START - 1]);
 	table->guarded = has_statement_triggers(rel);
@@ -403,6 +404,47 @@ ecs_scd2_same(const EcsScd2Column *column, Datum a, bool a_null, Datum b, bool b
 		DatumGetBool(FunctionCall2Coll(unconstify(FmgrInfo *, &column->equal_fn), column->collation, a, b));
 }
 
+/* The column's attribute number - 1, or -1 */
+int
+ecs_scd2_column_by_name(const EcsScd2 *table, const char *name)
+{
+	for (int i = 0; i < table->natts; i++)
+		if (table->columns[i].raw && strcmp(table->columns[i].raw, name) == 0)
+			return i;
+	return -1;
+}
+
+/* "(a, b)=(1, 2)", where a tuple begins with the key columns in their order */
+char *
+ecs_scd2_describe_tuple(const EcsScd2 *table, HeapTuple tuple, TupleDesc desc)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfoChar(&text, '(');
+	ecs_scd2_put_keys(&text, table, "");
+	appendStringInfoString(&text, ")=(");
+	for (int i = 0; i < table->nkeys; i++)
+		appendStringInfo(&text, "%s%s", i ? ", " : "", SPI_getvalue(tuple, desc, i + 1));
+	appendStringInfoChar(&text, ')');
+	return text.data;
+}
+
+/* An effective time is finite and not in the future */
+void
+ecs_scd2_check_time(Relation rel, TimestampTz at)
+{
+	if (TIMESTAMP_NOT_FINITE(at))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("effective time for table \"%s\" is infinite", RelationGetRelationName(rel))));
+	if (at > GetCurrentTimestamp())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("effective time %s for table \"%s\" lies in the future",
+						timestamptz_to_str(at), RelationGetRelationName(rel))));
+}
+
 /* "prefix.a, prefix.b" of the columns with these roles */
 void
 ecs_scd2_put_columns(StringInfo sql, const EcsScd2 *table, const char *prefix, int roles)
@@ -457,7 +499,7 @@ ecs_scd2_put_same(StringInfo sql, const EcsScd2 *table, const char *a, const cha
 			appendStringInfo(sql, " AND ((%s%s %s %s%s) IS TRUE OR %s%s IS NULL AND %s%s IS NULL)",
 							 a, n, column->equal, b, n, a, n, b, n);
 		else
-			appendStringInfo(sql, " AND ROW(%s%s) OPERATOR(pg_catalog.*=) ROW(%s%s)", a, n, b, n);
+			appendStringInfo(sql, " AND ROW(%s%s)::pg_catalog.record OPERATOR(pg_catalog.*=) ROW(%s%s)::pg_catalog.record", a, n, b, n);
 	}
 	appendStringInfoChar(sql, ')');
 }

@@ -1,0 +1,58 @@
+/*
+ * merge.h
+ *		The engine behind scd2_merge, scd2_upsert and scd2_close.
+ */
+#ifndef ECS_SCD2_MERGE_H
+#define ECS_SCD2_MERGE_H
+
+#include "scd2/scd2.h"
+
+/* In the order of the SQL enum "scd2_action" */
+typedef enum EcsScd2Action
+{
+	ECS_SCD2_INSERTED,
+	ECS_SCD2_CHANGED,
+	ECS_SCD2_OVERWRITTEN,
+	ECS_SCD2_UNCHANGED,
+	ECS_SCD2_CLOSED,
+	ECS_SCD2_REOPENED,
+	ECS_SCD2_LATE,
+	ECS_SCD2_IGNORED,
+	ECS_SCD2_ACTIONS
+} EcsScd2Action;
+
+/*
+ * A batch of events for one table.  Its stores hold rows of one shape: class
+ * "char", the columns with a value of their own, the effective time, and whether
+ * the event is a delete.  "given" tells which columns the events bring.
+ */
+typedef struct EcsScd2Batch
+{
+	EcsScd2    *table;
+	Relation	rel;
+	bool	   *given;			/* by attribute number - 1 */
+	bool		timed;			/* the events bring their time */
+	uint64		counts[ECS_SCD2_ACTIONS];
+} EcsScd2Batch;
+
+/* Roles of the columns whose values events bring */
+#define ECS_SCD2_VALUES (ECS_SCD2_MASK(ECS_SCD2_KEY) | ECS_SCD2_MASK(ECS_SCD2_HISTORY) | \
+						 ECS_SCD2_MASK(ECS_SCD2_OVERWRITE) | ECS_SCD2_MASK(ECS_SCD2_FIXED) | \
+						 ECS_SCD2_MASK(ECS_SCD2_STAMP) | ECS_SCD2_MASK(ECS_SCD2_SEQUENCE))
+
+extern void ecs_scd2_begin(EcsScd2Batch *batch, Oid relid, LOCKMODE lock, AclMode needed);
+extern void ecs_scd2_end(EcsScd2Batch *batch);
+
+/* The shape of a batch's rows */
+extern TupleDesc ecs_scd2_row_desc(const EcsScd2 *table);
+
+/*
+ * Apply events that are not simply the newest of their key.  The caller holds
+ * the lock of their keys, and gives the name of a store it registered.
+ */
+extern void ecs_scd2_apply_late(EcsScd2Batch *batch, const char *rows);
+
+/* In REPEATABLE READ: an error if others wrote the keys of these rows after the snapshot */
+extern void ecs_scd2_check_snapshot(EcsScd2Batch *batch, const char *rows);
+
+#endif							/* ECS_SCD2_MERGE_H */
