@@ -62,16 +62,19 @@ CREATE FUNCTION model_contents(schema name)
     RETURNS TABLE (object text, question text, try text)
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT c.relname::text,
-           pg_catalog.obj_description(c.oid, 'pg_class'),
-           pg_catalog.format('SELECT * FROM %I.%I LIMIT 10;', n.nspname, c.relname)
-    FROM pg_catalog.pg_class c
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = schema AND c.relkind = 'v'
-    ORDER BY c.oid;
+    SELECT o.name || o.call, o.question, pg_catalog.format('SELECT * FROM %I.%I%s LIMIT 10;', schema, o.name, o.call)
+    FROM (SELECT c.oid, c.relname AS name, '' AS call, pg_catalog.obj_description(c.oid, 'pg_class') AS question
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE n.nspname = schema AND c.relkind = 'v'
+          UNION ALL
+          SELECT p.oid, p.proname, '()', pg_catalog.obj_description(p.oid, 'pg_proc')
+          FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+          WHERE n.nspname = schema AND p.proretset AND p.pronargs = p.pronargdefaults) o
+    WHERE o.question LIKE '%?%'
+    ORDER BY o.oid;
 END;
 COMMENT ON FUNCTION model_contents(name)
-    IS 'the views of a model in the order they were made: name, the question it answers, a statement to try';
+    IS 'the reports of a model, which are the views and functions whose comment asks a question: name, the question, a statement to try';
 
 CREATE FUNCTION add_partitions(rel regclass, from_day date, to_day date) RETURNS integer
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE

@@ -2,6 +2,7 @@
 \set VERBOSITY terse
 \set SHOW_CONTEXT never
 SET TimeZone = 'UTC';
+SET DateStyle = 'ISO';
 SELECT object, try FROM ecomsocial.create_social('net', 'America/New_York', active => 'content');
 SELECT kind, time_zone, options FROM ecomsocial.model WHERE rel = 'net.content_event'::regclass;
 
@@ -16,7 +17,7 @@ SELECT nspname FROM pg_namespace WHERE nspname IN ('n2', 'social');
 SET search_path = net, public;
 INSERT INTO user_current (name, created_at, updated_at) VALUES ('ann', '2024-01-01', '2024-01-01') RETURNING user_id;
 UPDATE user_current SET last_active_date = '2024-02-01';        -- overwritten: no version
-UPDATE user_current SET status = 'paused', updated_at = '2024-02-02';
+SELECT ecomsocial.scd2_upsert('"user"', '{"user_id": 1, "status": "paused"}', '2024-02-02');
 SELECT user_id, name, status, last_active_date, valid_from, valid_to FROM "user" ORDER BY valid_from;
 INSERT INTO content_current (content_type, creator_id, created_at, updated_at) VALUES ('post', 1, '2024-01-01', '2024-01-01') RETURNING content_id;
 INSERT INTO content_current (content_type, creator_id) VALUES ('post', 2);
@@ -27,4 +28,5 @@ INSERT INTO content_event (event_time, event_type, viewer_id) VALUES ('2024-01-0
 INSERT INTO ad_event (event_time, event_type, user_id) VALUES ('2024-01-02', 'impression', 1) RETURNING revenue, cost;
 INSERT INTO user_churn_stats VALUES (1, '2024-01-02', false, NULL, false, 'week');
 RESET search_path;
+SET client_min_messages = warning;
 DROP SCHEMA net CASCADE;
