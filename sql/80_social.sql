@@ -204,6 +204,7 @@ BEGIN
 
     PERFORM ecomsocial.model_register('content_event', 'social', time_zone,
                                       jsonb_build_object('partition_by', partition_by, 'foreign_keys', foreign_keys, 'active', active));
+    PERFORM ecomsocial.social_reports(schema, time_zone, active);
     RAISE NOTICE 'the model is ready: SET search_path = %, ecomsocial, public; after loading: CALL refresh_model(%)',
         quote_ident(schema), quote_literal(schema);
     RETURN QUERY SELECT * FROM ecomsocial.model_contents(schema);
