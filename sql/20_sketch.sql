@@ -130,6 +130,18 @@ CREATE FUNCTION sketch_info(sketch) RETURNS jsonb
     AS 'MODULE_PATHNAME', 'ecs_sketch_info' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION sketch_info(sketch) IS 'what a sketch is made of: version, hash, flavour, precision, layout, bytes, estimate, error';
 
+-- postgresql-hll
+
+CREATE FUNCTION sketch_from_hll(bytea) RETURNS sketch
+    AS 'MODULE_PATHNAME', 'ecs_sketch_from_hll' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION sketch_from_hll(bytea) IS 'the sketch of an hll, given in its storage format, version 1';
+
+CREATE FUNCTION sketch_to_hll(sketch, regwidth integer DEFAULT 5, expthresh integer DEFAULT -1, sparse boolean DEFAULT true)
+    RETURNS bytea
+    AS 'MODULE_PATHNAME', 'ecs_sketch_to_hll' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION sketch_to_hll(sketch, integer, integer, boolean)
+    IS 'the hll of the elements of a sketch, in its storage format, version 1; log2m is the precision';
+
 -- Comparison: sketches of equal elements, precision and flavour are equal; the order means nothing else.
 
 CREATE FUNCTION sketch_eq(sketch, sketch) RETURNS boolean

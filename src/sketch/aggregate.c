@@ -13,20 +13,13 @@ PG_FUNCTION_INFO_V1(ecs_sketch_merge);
 PG_FUNCTION_INFO_V1(ecs_sketch_final);
 PG_FUNCTION_INFO_V1(ecs_sketch_final_count);
 
-EcsState *
-ecs_transition_state(FunctionCallInfo fcinfo)
+void
+ecs_refuse_call(void)
 {
-	/* in-place changes would damage a value that is not the executor's own */
-	if (unlikely(!AggCheckCallContext(fcinfo, NULL)))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("this function can be called by an aggregate only"),
-				 errhint("Use sketch_add() or sketch_union() for single sketches.")));
-	if (PG_ARGISNULL(0))
-		return NULL;
-
-	/* the first one may come from a tuple; later ones are our own */
-	return (EcsState *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("this function can be called by an aggregate only"),
+			 errhint("Use sketch_add() or sketch_union() for single sketches.")));
 }
 
 /* Merge a sketch, or a state, into the state, which may be the first one */

@@ -12,9 +12,32 @@
 #ifndef ECS_SKETCH_AGGREGATE_H
 #define ECS_SKETCH_AGGREGATE_H
 
+#include "nodes/nodes.h"
+
 #include "sketch/value.h"
 
-/* The first argument, NULL before the first row.  Errors outside of an aggregate. */
-extern EcsState *ecs_transition_state(FunctionCallInfo fcinfo);
+extern void ecs_refuse_call(void) pg_attribute_noreturn();
+
+/*
+ * The first argument, NULL before the first row.  Errors outside of an aggregate:
+ * changes in place would damage a value that is not the executor's own.
+ *
+ * It is done for every row, so it does what AggCheckCallContext() does by itself.
+ */
+static inline EcsState *
+ecs_transition_state(FunctionCallInfo fcinfo)
+{
+	struct varlena *state;
+
+	if (unlikely(fcinfo->context == NULL ||
+				 !(IsA(fcinfo->context, AggState) || IsA(fcinfo->context, WindowAggState))))
+		ecs_refuse_call();
+	if (unlikely(PG_ARGISNULL(0)))
+		return NULL;
+	state = (struct varlena *) PG_GETARG_POINTER(0);
+
+	/* the first one may come from a tuple; later ones are our own */
+	return (EcsState *) (likely(VARATT_IS_4B_U(state)) ? state : pg_detoast_datum(state));
+}
 
 #endif							/* ECS_SKETCH_AGGREGATE_H */

@@ -93,6 +93,8 @@ state_for_element(FunctionCallInfo fcinfo)
 	EcsState   *state = ecs_transition_state(fcinfo);
 	int			precision = ECS_SKETCH_DEFAULT_PRECISION;
 
+	if (likely(PG_NARGS() == 2 && state != NULL))
+		return state;
 	if (PG_NARGS() > 2)
 	{
 		if (PG_ARGISNULL(2))
@@ -100,10 +102,10 @@ state_for_element(FunctionCallInfo fcinfo)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("precision of a sketch must not be null")));
 		precision = ecs_check_precision(PG_GETARG_INT32(2));
-		if (state != NULL && precision < state->precision)
-			return ecs_state_reduce(state, precision);
 	}
-	return state != NULL ? state : ecs_state_create(ECS_TOKENS, precision, 0);
+	if (state == NULL)
+		return ecs_state_create(ECS_TOKENS, precision, 0);
+	return precision < state->precision ? ecs_state_reduce(state, precision) : state;
 }
 
 static Datum

@@ -66,31 +66,35 @@ sum_up(const EcsView *view, Likelihood *sums)
 {
 	uint32_t	histogram[256];
 	int			max_level = 64 - view->precision;
-	int			r;
+	double		rate = 1;
+	int			u;
 
 	memset(sums, 0, sizeof(Likelihood));
 	count_registers(view->registers, (size_t) 1 << view->precision, histogram);
 	sums->alpha = histogram[0];
-	for (r = 4; r < 256; r++)
+	for (u = 1; u < 64; u++)
 	{
-		double		n = histogram[r];
-		int			u = r >> 2;
+		const uint32_t *with_flags = histogram + 4 * u;
+		uint32_t	n = with_flags[0] + with_flags[1] + with_flags[2] + with_flags[3];
 
+		rate /= 2;
 		if (n == 0)
 			continue;
 		if (u <= max_level)
-			sums->alpha += ldexp(n, -u);
+			sums->alpha += n * rate;
 		sums->beta[u < max_level ? u : max_level] += n;
 		if (view->flavour == ECS_HLL)
 			continue;
-		if (u >= 2 && (r & 2) != 0)
-			sums->beta[u - 1] += n;
-		else if (u >= 2)
-			sums->alpha += ldexp(n, 1 - u);
-		if (u >= 3 && (r & 1) != 0)
-			sums->beta[u - 2] += n;
-		else if (u >= 3)
-			sums->alpha += ldexp(n, 2 - u);
+		if (u >= 2)
+		{
+			sums->alpha += (with_flags[0] + with_flags[1]) * rate * 2;
+			sums->beta[u - 1] += with_flags[2] + with_flags[3];
+		}
+		if (u >= 3)
+		{
+			sums->alpha += (with_flags[0] + with_flags[2]) * rate * 4;
+			sums->beta[u - 2] += with_flags[1] + with_flags[3];
+		}
 	}
 	sums->first = 1;
 	while (sums->first < max_level && sums->beta[sums->first] == 0)
@@ -113,10 +117,11 @@ derivatives(const Likelihood *sums, double x, double *f, double *slope)
 	/* a level far below x/m has surely been seen, and tells nothing */
 	for (j = sums->last; j >= sums->first && t < 1e100; j--)
 	{
-		double		term = sums->beta[j] * rate / t;
+		double		per_t = rate / t;
+		double		term = sums->beta[j] * per_t;
 
 		*f += term;
-		*slope += term * rate * (1 + t) / t;
+		*slope += term * per_t * (1 + t);
 		t *= t + 2;
 		rate *= 2;
 	}
@@ -129,6 +134,7 @@ estimate_registers(const EcsView *view)
 	double		m = ldexp(1.0, view->precision);
 	double		count = 0;
 	double		weight = 0;
+	double		rate;
 	double		x;
 	double		f;
 	double		slope;
@@ -138,10 +144,11 @@ estimate_registers(const EcsView *view)
 	sum_up(view, &sums);
 	if (sums.alpha == 0)
 		return (EcsEstimate) {INFINITY, INFINITY};
-	for (j = sums.first; j <= sums.last; j++)
+	rate = ldexp(1.0, -sums.last);
+	for (j = sums.last; j >= sums.first; j--, rate *= 2)
 	{
 		count += sums.beta[j];
-		weight += ldexp(sums.beta[j], -j);
+		weight += sums.beta[j] * rate;
 	}
 	if (count == 0)
 		return (EcsEstimate) {0, 0};

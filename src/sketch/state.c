@@ -201,18 +201,21 @@ clear_flags(uint8_t *registers, size_t m)
 bool
 ecs_state_fit(EcsState *state, int precision, EcsFlavour flavour, EcsForm form)
 {
+	bool		finer;
+
 	if (state->form == ECS_TOKENS)
 	{
 		if (precision < state->precision)
 			state->precision = precision;
 		return form == ECS_TOKENS && state->count <= ecs_token_limit(state->precision);
 	}
-	if (precision < state->precision)
+	finer = precision < state->precision;
+	if (finer)
 	{
 		reduce_in_place(ecs_state_registers(state), state->precision, precision);
 		state->precision = precision;
 	}
-	if (flavour == ECS_HLL && state->flavour != ECS_HLL)
+	if (state->flavour == ECS_HLL ? finer : flavour == ECS_HLL)
 	{
 		clear_flags(ecs_state_registers(state), (size_t) 1 << state->precision);
 		state->flavour = ECS_HLL;
