@@ -76,6 +76,7 @@ ecs_read_weeks(EcsWeekReader *reader, const struct varlena *activity)
 {
 	const uint8 *bytes = (const uint8 *) VARDATA_ANY(activity);
 
+	reader->week = 0;
 	reader->next = bytes + ECS_ACTIVITY_HEADER;
 	reader->end = bytes + VARSIZE_ANY_EXHDR(activity);
 	if (reader->next < reader->end)

@@ -147,7 +147,11 @@ find_offset(EcsZone *zone, TimestampTz instant, EcsOffset *stretch)
 
 	stretch->from = instant & ~chunk_mask;
 	stretch->last = instant | chunk_mask;
-	/* pg_next_dst_boundary() knows the offset too, but not in agreement for a zone's first years */
+
+	/*
+	 * pg_next_dst_boundary() knows the offset too, but not in agreement for a
+	 * zone's first years
+	 */
 	stretch->offset = pg_localtime(&moment, zone->tz)->tm_gmtoff * USECS_PER_SEC;
 
 	transition = next_transition(zone, unix_seconds(stretch->from));

@@ -56,7 +56,8 @@ typedef struct EcsZone
 	TimestampTz from;			/* the stretch is [from, to) */
 	TimestampTz to;
 	DateADT		day;
-	EcsOffset	offsets[ECS_ZONE_CHUNKS];	/* by the low bits of the chunk's number */
+	EcsOffset	offsets[ECS_ZONE_CHUNKS];	/* by the low bits of the chunk's
+											 * number */
 } EcsZone;
 
 /* Errors 22023 where there is no such time zone */

@@ -83,7 +83,8 @@ typedef struct EcsDense
 	int			ndays;
 	int			at_day;
 	uint32		at_key;
-	DenseKey   *keys;			/* in the order of the keys; NULL when reading from runs */
+	DenseKey   *keys;			/* in the order of the keys; NULL when reading
+								 * from runs */
 
 	/* reading from runs: the line whose balance holds until some day */
 	EcsLedgerRow line;
@@ -121,7 +122,7 @@ init_column(EcsKeyColumn *column, Oid type, Oid collation)
 	column->sort = (SortSupportData)
 	{
 		.ssup_cxt = CurrentMemoryContext,
-		.ssup_collation = collation,
+			.ssup_collation = collation,
 	};
 	PrepareSortSupportFromOrderingOp(column->cache->lt_opr, &column->sort);
 }
@@ -156,6 +157,7 @@ ecs_ledger_create(int nkeys, const Oid *types, const Oid *collations,
 												ALLOCSET_DEFAULT_SIZES);
 	ledger->nkeys = nkeys;
 	ledger->numeric = numeric;
+
 	ledger->timed = timed;
 	ledger->plain = true;
 	for (int i = 0; i < nkeys; i++)
@@ -703,7 +705,7 @@ ecs_ledger_sort_cells(EcsCell *cells, Size n)
 {
 	if (n > INSERTION_LENGTH)
 	{
-		qsort(cells, n, sizeof(EcsCell), compare_cells); /* knows sorted input */
+		qsort(cells, n, sizeof(EcsCell), compare_cells);	/* knows sorted input */
 		return;
 	}
 	for (Size i = 1; i < n; i++)
@@ -780,7 +782,11 @@ static inline int64
 apply_integer(int64 balance, EcsCell cell, bool again)
 {
 	if (cell.at & ECS_AT_COUNTED)
-		/* of several counts at one instant the largest is taken, whatever their order */
+
+		/*
+		 * of several counts at one instant the largest is taken, whatever
+		 * their order
+		 */
 		return again ? Max(balance, cell.quantity) : cell.quantity;
 	if (pg_add_s64_overflow(balance, cell.quantity, &balance))
 		report_overflow();
@@ -902,7 +908,7 @@ make_lines(EcsLedger *ledger)
 			*++key = (DenseKey)
 			{
 				.line = lines,
-				.next_day = row.day
+					.next_day = row.day
 			};
 		}
 		if (ledger->numeric)

@@ -90,7 +90,8 @@ typedef struct EcsKeyColumn
 typedef struct EcsRun
 {
 	BufFile    *file;
-	MemoryContext context;		/* of the values below, or NULL when they need none */
+	MemoryContext context;		/* of the values below, or NULL when they need
+								 * none */
 	uint64		groups;			/* that follow */
 	uint32		left;			/* cells of this group that follow */
 	uint32		nulls;
@@ -102,8 +103,9 @@ typedef struct EcsLedger
 {
 	/* what it is */
 	int			nkeys;
-	bool		plain;			/* all key columns are equal and sort as integers do */
-	bool		numeric;
+	bool		plain;			/* all key columns are equal and sort as
+								 * integers do */
+	bool numeric;
 	bool		timed;			/* cells are moments, not days */
 	EcsKeyColumn columns[ECS_LEDGER_KEYS];
 	MemoryContext context;		/* for what lives as long as the ledger */
@@ -126,7 +128,10 @@ typedef struct EcsLedger
 	EcsPending	pending[ECS_PENDING];
 	uint32		npending;
 
-	/* sorted: the ids of the keys, where the cells of each end (by id), the cells */
+	/*
+	 * sorted: the ids of the keys, where the cells of each end (by id), the
+	 * cells
+	 */
 	uint32	   *order;
 	uint64	   *ends;
 	EcsCell    *sorted;
@@ -136,7 +141,8 @@ typedef struct EcsLedger
 	int			nruns;
 	int			max_runs;
 	binaryheap *heap;
-	bool		top_is_taken;	/* the first run in the heap gave the last cell */
+	bool		top_is_taken;	/* the first run in the heap gave the last
+								 * cell */
 	MemoryContext merge_context;	/* of the key being read */
 
 	/* reading */
@@ -165,7 +171,8 @@ typedef struct EcsLedgerRow
 	DateADT		day;
 	bool		counted;		/* a count set the balance on this day */
 	bool		new_key;		/* the first line of its key */
-	int64		change;			/* a numeric's address lives in the current context */
+	int64		change;			/* a numeric's address lives in the current
+								 * context */
 	int64		balance;
 } EcsLedgerRow;
 

@@ -96,6 +96,7 @@ static void
 merge_runs(EcsLedger *ledger)
 {
 	EcsCell		cells[MERGED_CELLS];
+
 	/* a number is lost when the next one is read */
 	uint32		most = ledger->numeric ? 1 : MERGED_CELLS;
 	uint32		n = 0;
@@ -194,7 +195,7 @@ read_key(EcsLedger *ledger, EcsRun *run)
 static bool
 read_cell(EcsLedger *ledger, EcsRun *run)
 {
-	if (ledger->numeric && run->cell.quantity != 0)
+	if (ledger->numeric &&run->cell.quantity != 0)
 	{
 		pfree(CellNumeric(run->cell.quantity));
 		run->cell.quantity = 0;

@@ -1,0 +1,34 @@
+/*
+ * usertable.h
+ *		One small payload for each key of a long stream, in bounded memory.
+ */
+#ifndef ECS_USERTABLE_H
+#define ECS_USERTABLE_H
+
+/* What is told of a key at a time */
+typedef struct EcsRecord
+{
+	int32		values[4];
+} EcsRecord;
+
+/*
+ * "apply" adds a record to a key's payload, which is zero before the first one;
+ * it must leave the first word other than zero.  "emit" is told every key once,
+ * when all records have been added, in no order.
+ */
+typedef struct EcsUserTableMethods
+{
+	Size		payload_size;	/* a multiple of 8 */
+	void		(*apply) (uint64 *payload, const EcsRecord *record, void *arg);
+	void		(*emit) (Datum key, const uint64 *payload, void *arg);
+	void	   *arg;
+} EcsUserTableMethods;
+
+typedef struct EcsUserTable EcsUserTable;
+
+/* Errors 42883 where values of the type cannot be hashed */
+extern EcsUserTable *ecs_user_table_create(Oid type, Oid collation, const EcsUserTableMethods *methods);
+extern void ecs_user_table_add(EcsUserTable *table, Datum key, const EcsRecord *record);
+extern void ecs_user_table_finish(EcsUserTable *table);
+
+#endif							/* ECS_USERTABLE_H */
