@@ -5,14 +5,18 @@
 -- capture has no leaves recorded is a restored one, and there the first refresh
 -- computes every bucket again.  pg_upgrade carries all of them over.
 
+CREATE SEQUENCE rollup_capture_seq AS integer;
+COMMENT ON SEQUENCE rollup_capture_seq IS 'numbers of captures, none of which is ever used again';
+SELECT pg_catalog.pg_extension_config_dump('rollup_capture_seq', '');
+
 CREATE TABLE rollup_capture (
-	capture integer PRIMARY KEY,
+	capture integer PRIMARY KEY DEFAULT nextval('rollup_capture_seq'),
 	source regclass NOT NULL,
 	time_column name NOT NULL,
 	time_zone text NOT NULL,
 	UNIQUE (source, time_column, time_zone)
 );
-COMMENT ON TABLE rollup_capture IS 'sources of rollups, each with the time column and the time zone by which its triggers note the days that a transaction touched';
+COMMENT ON TABLE rollup_capture IS 'sources of rollups; each with the time column and the time zone by which its triggers note the days that a transaction touched; rows never change';
 COMMENT ON COLUMN rollup_capture.capture IS 'number of the capture, part of the names of its triggers';
 COMMENT ON COLUMN rollup_capture.source IS 'the table';
 COMMENT ON COLUMN rollup_capture.time_column IS 'its column of type timestamp with time zone or date';
@@ -86,25 +90,29 @@ GRANT SELECT ON rollup_capture, rollups, rollup_log, rollup_pending, rollup_leaf
 
 -- Capture
 
-CREATE FUNCTION rollup_note(capture integer, time_zone text, at timestamptz) RETURNS boolean
+CREATE FUNCTION rollup_note(capture integer, at timestamptz) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'ecs_rollup_note_instant' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION rollup_note(integer, text, timestamptz) IS 'condition of capture triggers: does this transaction touch the day of this instant for the first time?';
+COMMENT ON FUNCTION rollup_note(integer, timestamptz) IS 'condition of capture triggers: notes that this transaction touched the day of an instant; always false, so that the trigger itself is never called';
 
-CREATE FUNCTION rollup_note(capture integer, time_zone text, old_at timestamptz, new_at timestamptz) RETURNS boolean
-	AS 'MODULE_PATHNAME', 'ecs_rollup_note_instants' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION rollup_note(integer, text, timestamptz, timestamptz) IS 'condition of capture triggers for UPDATE: is one of the two days touched for the first time?';
+CREATE FUNCTION rollup_note(capture integer, old_at timestamptz, new_at timestamptz) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ecs_rollup_note_instant' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION rollup_note(integer, timestamptz, timestamptz) IS 'condition of capture triggers for UPDATE: notes both days; always false';
 
 CREATE FUNCTION rollup_note(capture integer, day date) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'ecs_rollup_note_day' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION rollup_note(integer, date) IS 'condition of capture triggers: does this transaction touch this day for the first time?';
+COMMENT ON FUNCTION rollup_note(integer, date) IS 'condition of capture triggers: notes that this transaction touched a day; always false, so that the trigger itself is never called';
 
 CREATE FUNCTION rollup_note(capture integer, old_day date, new_day date) RETURNS boolean
-	AS 'MODULE_PATHNAME', 'ecs_rollup_note_days' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION rollup_note(integer, date, date) IS 'condition of capture triggers for UPDATE: is one of the two days touched for the first time?';
+	AS 'MODULE_PATHNAME', 'ecs_rollup_note_day' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION rollup_note(integer, date, date) IS 'condition of capture triggers for UPDATE: notes both days; always false';
 
 CREATE FUNCTION rollup_trigger() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'ecs_rollup_trigger' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION rollup_trigger() IS 'capture trigger: writes the days noted by rollup_note() into rollup_log';
+COMMENT ON FUNCTION rollup_trigger() IS 'function of capture triggers, whose condition does all the work: it is never called';
+
+CREATE FUNCTION rollup_unwritten(OUT capture integer, OUT day date) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'ecs_rollup_unwritten' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1;
+COMMENT ON FUNCTION rollup_unwritten() IS 'days that the current transaction touched, which go to rollup_log when it commits';
 
 -- Buckets
 
@@ -117,14 +125,16 @@ CREATE FUNCTION rollup_bucket(day date, period period, shift integer DEFAULT 0) 
 COMMENT ON FUNCTION rollup_bucket(date, period, integer) IS 'first day of the period that a day lies in; with shift 1 of the next period, with -1 of the one before';
 
 CREATE FUNCTION rollup_touched(target regclass, OUT bucket date, OUT next_bucket date, OUT from_time timestamptz, OUT until_time timestamptz)
-	RETURNS SETOF record LANGUAGE sql STABLE STRICT PARALLEL SAFE
+	RETURNS SETOF record LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED ROWS 10
 BEGIN ATOMIC
 	SELECT b.bucket, b.next_bucket, b.bucket::timestamp AT TIME ZONE b.time_zone, b.next_bucket::timestamp AT TIME ZONE b.time_zone
 	FROM (SELECT DISTINCT t.bucket, rollup_bucket(t.bucket, r.bucket, 1) AS next_bucket, r.time_zone
 		FROM rollups r CROSS JOIN LATERAL (
 			SELECT p.bucket FROM rollup_pending p WHERE p.target = r.target
 			UNION ALL
-			SELECT rollup_bucket(l.day, r.bucket) FROM rollup_log l WHERE l.capture = ANY (r.captures)) t
+			SELECT rollup_bucket(l.day, r.bucket) FROM rollup_log l WHERE l.capture = ANY (r.captures)
+			UNION ALL
+			SELECT rollup_bucket(u.day, r.bucket) FROM rollup_unwritten() u WHERE u.capture = ANY (r.captures)) t
 		WHERE r.target = rollup_touched.target AND t.bucket > '-infinity' AND t.bucket >= coalesce(r.frozen_before, '-infinity')) b;
 END;
 COMMENT ON FUNCTION rollup_touched(regclass) IS 'buckets of a rollup whose sources changed since they were computed, as the current snapshot sees it';
@@ -156,7 +166,7 @@ COMMENT ON PROCEDURE refresh_model(name, timestamptz) IS 'refresh all rollups of
 CREATE FUNCTION rollup_status(OUT target regclass, OUT sources regclass[], OUT bucket period, OUT time_zone text,
 		OUT pending bigint, OUT oldest_pending date, OUT everything_pending boolean, OUT frozen_before date, OUT frozen_pending bigint,
 		OUT refreshed_at timestamptz, OUT last_error text)
-	RETURNS SETOF record LANGUAGE sql STABLE PARALLEL SAFE
+	RETURNS SETOF record LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 20
 BEGIN ATOMIC
 	SELECT r.target,
 		(SELECT array_agg(c.source ORDER BY array_position(r.captures, c.capture)) FROM rollup_capture c WHERE c.capture = ANY (r.captures)),

@@ -432,8 +432,7 @@ find_or_make_capture(const Request *request, Oid source, const char *column)
 	if (ecs_registry_sql("SELECT capture FROM ecomsocial.rollup_capture WHERE source = $1 AND time_column = $2 AND time_zone = $3",
 						 3, types, values, NULL) > 0)
 		return (int32) ecs_spi_int(0, 1, NULL);
-	ecs_registry_sql("INSERT INTO ecomsocial.rollup_capture "
-					 "SELECT coalesce(max(capture), 0) + 1, $1, $2, $3 FROM ecomsocial.rollup_capture RETURNING capture",
+	ecs_registry_sql("INSERT INTO ecomsocial.rollup_capture (source, time_column, time_zone) VALUES ($1, $2, $3) RETURNING capture",
 					 3, types, values, NULL);
 	capture = (int32) ecs_spi_int(0, 1, NULL);
 
@@ -444,8 +443,6 @@ find_or_make_capture(const Request *request, Oid source, const char *column)
 
 		initStringInfo(&when);
 		appendStringInfo(&when, "%d", capture);
-		if (zone[0] != '\0')
-			appendStringInfo(&when, ", %s", quote_literal_cstr(zone));
 		if (strstr(triggers[i].rows, "OLD") != NULL)
 			appendStringInfo(&when, ", OLD.%s", column_name);
 		if (strstr(triggers[i].rows, "NEW") != NULL)
@@ -554,7 +551,7 @@ create_rollup(Request *request, const char *query)
 	if (query != NULL)
 		check_query(request, query);
 
-	/* one creation at a time: they count captures up and share them */
+	/* one creation at a time: they share captures */
 	LockRelationOid(registry, ShareRowExclusiveLock);
 	ecs_forget_dropped();
 	if (OidIsValid(request->existing))
