@@ -34,7 +34,9 @@ COMMENT ON COLUMN scd2_table.sequence_by IS 'column that decides between events 
 COMMENT ON COLUMN scd2_table.created_at IS 'column with the moment at which the first version of a key begins';
 COMMENT ON COLUMN scd2_table.open_start IS 'whether the first version of a key begins at -infinity';
 SELECT pg_catalog.pg_extension_config_dump('scd2_table', 'WHERE rel::oid IN (SELECT oid FROM pg_catalog.pg_class)');
-GRANT SELECT ON scd2_table TO PUBLIC;
+GRANT SELECT, INSERT ON scd2_table TO PUBLIC;
+CREATE TRIGGER registry_check BEFORE INSERT ON scd2_table FOR EACH ROW EXECUTE FUNCTION registry_check();
+COMMENT ON TRIGGER registry_check ON scd2_table IS 'only the owner of a table and of its hub may enter its row';
 
 CREATE TYPE scd2_action AS ENUM ('inserted', 'changed', 'overwritten', 'unchanged', 'closed', 'reopened', 'late', 'ignored');
 COMMENT ON TYPE scd2_action IS 'what became of a row given to scd2_upsert or scd2_close';

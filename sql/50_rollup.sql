@@ -6,11 +6,10 @@
 -- computes every bucket again.  pg_upgrade carries all of them over.
 
 CREATE SEQUENCE rollup_capture_seq AS integer;
-COMMENT ON SEQUENCE rollup_capture_seq IS 'numbers of captures, none of which is ever used again';
-SELECT pg_catalog.pg_extension_config_dump('rollup_capture_seq', '');
+COMMENT ON SEQUENCE rollup_capture_seq IS 'numbers of captures, none of which is ever used again; not dumped, as it follows what rollup_capture holds';
 
 CREATE TABLE rollup_capture (
-	capture integer PRIMARY KEY DEFAULT nextval('rollup_capture_seq'),
+	capture integer PRIMARY KEY,
 	source regclass NOT NULL,
 	time_column name NOT NULL,
 	time_zone text NOT NULL,
@@ -86,7 +85,12 @@ COMMENT ON COLUMN rollup_leaf.trigger IS 'the newest of its capture triggers: an
 COMMENT ON COLUMN rollup_leaf.from_day IS 'first day that its bounds allow';
 COMMENT ON COLUMN rollup_leaf.until_day IS 'first day after those';
 
-GRANT SELECT ON rollup_capture, rollups, rollup_log, rollup_pending, rollup_leaf TO PUBLIC;
+GRANT SELECT ON rollup_log, rollup_pending, rollup_leaf TO PUBLIC;
+GRANT SELECT, INSERT ON rollup_capture, rollups TO PUBLIC;
+CREATE TRIGGER registry_check BEFORE INSERT ON rollup_capture FOR EACH ROW EXECUTE FUNCTION registry_check();
+COMMENT ON TRIGGER registry_check ON rollup_capture IS 'only the owner of a source may enter its row';
+CREATE TRIGGER registry_check BEFORE INSERT ON rollups FOR EACH ROW EXECUTE FUNCTION registry_check();
+COMMENT ON TRIGGER registry_check ON rollups IS 'only the owner of a rollup may enter its row';
 
 -- Capture
 

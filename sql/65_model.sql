@@ -14,7 +14,9 @@ COMMENT ON COLUMN model.kind IS 'ecommerce or social';
 COMMENT ON COLUMN model.time_zone IS 'reporting time zone: where a day of this model begins; fixed when the model is made';
 COMMENT ON COLUMN model.options IS 'the other arguments of the call that made the model';
 SELECT pg_catalog.pg_extension_config_dump('model', 'WHERE rel::oid IN (SELECT oid FROM pg_class)');
-GRANT SELECT ON model TO PUBLIC;
+GRANT SELECT, INSERT ON model TO PUBLIC;
+CREATE TRIGGER registry_check BEFORE INSERT ON model FOR EACH ROW EXECUTE FUNCTION registry_check();
+COMMENT ON TRIGGER registry_check ON model IS 'only the owner of rel may enter its row';
 
 CREATE FUNCTION model_register(rel regclass, kind text, time_zone text, options jsonb) RETURNS void
     AS 'MODULE_PATHNAME', 'ecs_model_register'

@@ -370,7 +370,8 @@ create_query_function(const Request *request, const char *function)
 	ListCell   *cell;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE FUNCTION %s (%s, %s) RETURNS TABLE (", function, type, type);
+	/* named, since a dump writes the body with names and has none for unnamed ones beside named columns */
+	appendStringInfo(&sql, "CREATE FUNCTION %s (_from %s, _until %s) RETURNS TABLE (", function, type, type);
 	foreach(cell, request->outputs)
 	{
 		TargetEntry *entry = lfirst(cell);
@@ -432,7 +433,11 @@ find_or_make_capture(const Request *request, Oid source, const char *column)
 	if (ecs_registry_sql("SELECT capture FROM ecomsocial.rollup_capture WHERE source = $1 AND time_column = $2 AND time_zone = $3",
 						 3, types, values, NULL) > 0)
 		return (int32) ecs_spi_int(0, 1, NULL);
-	ecs_registry_sql("INSERT INTO ecomsocial.rollup_capture (source, time_column, time_zone) VALUES ($1, $2, $3) RETURNING capture",
+	/* the sequence may be behind: a dump holds the captures and not the sequence */
+	ecs_registry_sql("INSERT INTO ecomsocial.rollup_capture (capture, source, time_column, time_zone) "
+					 "SELECT setval('ecomsocial.rollup_capture_seq', "
+					 "greatest(nextval('ecomsocial.rollup_capture_seq'), 1 + coalesce(max(capture), 0))), $1, $2, $3 "
+					 "FROM ecomsocial.rollup_capture RETURNING capture",
 					 3, types, values, NULL);
 	capture = (int32) ecs_spi_int(0, 1, NULL);
 
