@@ -159,7 +159,7 @@ estimate_registers(const EcsView *view)
 		derivatives(&sums, x, &f, &slope);
 		step = (f - sums.alpha) / slope;
 		x += step;
-	} while (step > x * 1e-7);
+	} while (step > x * 1e-5);	/* then its square is left */
 
 	/* the curvature is that of a Poisson number of elements, which varies by itself by 1/n */
 	return (EcsEstimate) {

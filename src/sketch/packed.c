@@ -42,8 +42,8 @@
  * their number in the top 4 bits and the length of their codes in the 4 bits
  * before.  Where an escape comes first it is 0.
  */
-#define ENTRY_COUNT(entry)	((entry) >> 28)
-#define ENTRY_BITS(entry)	((entry) >> 24 & 15)
+#define ENTRY_COUNT(entry)	((entry) >> 30)
+#define ENTRY_BITS(entry)	((entry) >> 24 & 63)
 
 typedef struct Code
 {
@@ -116,7 +116,7 @@ get_code(int number)
 			symbols |= (uint32_t) symbol << (8 * count++);
 			bits += length[symbol];
 		}
-		code->entry[string] = (uint32_t) count << 28 | (uint32_t) bits << 24 | symbols;
+		code->entry[string] = (uint32_t) count << 30 | (uint32_t) bits << 24 | symbols;
 	}
 	code->ready = true;
 	return code;
@@ -259,8 +259,7 @@ ecs_pack_registers(const uint8_t *registers, int precision, EcsFlavour flavour, 
 
 /* -------- reading -------- */
 
-/* A run of steps in one lane: their number, and what they can take and give at most */
-#define RUN_STEPS		5
+/* What a run of steps in one lane takes and gives at most */
 #define RUN_BITS		64
 #define RUN_REGISTERS	16
 
@@ -280,23 +279,25 @@ typedef struct Packed
 	int			base;
 } Packed;
 
-/* At least 57 bits from a position on, zeros after the end */
-static uint64_t
-load_bits_near_end(const Packed *packed, size_t position)
+/* At least 57 bits from a position on, zeros after the end; there are 8 bytes at least */
+static inline uint64_t
+load_bits(const Packed *packed, size_t position)
 {
-	uint8_t		bytes[8] = {0};
 	size_t		start = position >> 3;
+	size_t		last = packed->len - 8;
 
-	if (start < packed->len)
-		memcpy(bytes, packed->bytes + start, packed->len - start < 8 ? packed->len - start : 8);
-	return ecs_load_le64(bytes) >> (position & 7);
+	if (start <= last)
+		return ecs_load_le64(packed->bytes + start) >> (position & 7);
+	if (position - last * 8 < 64)
+		return ecs_load_le64(packed->bytes + last) >> (position - last * 8);
+	return 0;
 }
 
 /* One register, which may be an escape */
 static void
 read_register(const Packed *packed, Lane *lane)
 {
-	uint64_t	bits = load_bits_near_end(packed, lane->position);
+	uint64_t	bits = load_bits(packed, lane->position);
 	uint32_t	entry = packed->code->entry[bits & (ENTRIES - 1)];
 
 	if (entry != 0)
@@ -309,30 +310,39 @@ read_register(const Packed *packed, Lane *lane)
 	lane->position += packed->length[ESCAPE] + 8;
 }
 
+/* One step: as many registers as an entry gives */
+static inline uint32_t
+read_step(const uint32_t *table, uint64_t *bits, uint8_t **out, uint32_t *used)
+{
+	uint32_t	entry = table[*bits & (ENTRIES - 1)];
+
+	ecs_store_le32(*out, entry);	/* more than there are, overwritten by the next */
+	*out += ENTRY_COUNT(entry);
+	*bits >>= ENTRY_BITS(entry);
+	*used += ENTRY_BITS(entry);
+	return entry;
+}
+
 /*
- * A run of steps without a look at any end: the caller has made sure of RUN_BITS
- * and RUN_REGISTERS.  (An escape stops it: it gives no register in the remaining
- * steps, and is read after them.)
+ * A run of five steps without a look at any end: the caller has made sure of
+ * RUN_BITS and RUN_REGISTERS.  (An escape stops it: it gives no register in the
+ * remaining steps, and is read after them.)
  */
 static inline void
 read_run(const Packed *packed, Lane *lane)
 {
 	const uint32_t *table = packed->code->entry;
-	size_t		position = lane->position;
+	uint64_t	bits = ecs_load_le64(packed->bytes + (lane->position >> 3)) >> (lane->position & 7);
 	uint8_t    *out = lane->out;	/* kept apart: stores of bytes may alias the lane */
-	uint64_t	bits = ecs_load_le64(packed->bytes + (position >> 3)) >> (position & 7);
-	uint32_t	entry = 0;
-	int			step;
+	uint32_t	used = 0;
+	uint32_t	entry;
 
-	for (step = 0; step < RUN_STEPS; step++)
-	{
-		entry = table[bits & (ENTRIES - 1)];
-		ecs_store_le32(out, entry); /* more than there are, overwritten by the next */
-		out += ENTRY_COUNT(entry);
-		position += ENTRY_BITS(entry);
-		bits >>= ENTRY_BITS(entry);
-	}
-	lane->position = position;
+	(void) read_step(table, &bits, &out, &used);
+	(void) read_step(table, &bits, &out, &used);
+	(void) read_step(table, &bits, &out, &used);
+	(void) read_step(table, &bits, &out, &used);
+	entry = read_step(table, &bits, &out, &used);
+	lane->position += used;
 	lane->out = out;
 	if (entry == 0)
 		read_register(packed, lane);
@@ -368,7 +378,7 @@ read_rest(const Packed *packed, Lane *lane)
 		read_run(packed, lane);
 	while (lane->out < lane->out_end)
 	{
-		uint32_t	entry = packed->code->entry[load_bits_near_end(packed, lane->position) & (ENTRIES - 1)];
+		uint32_t	entry = packed->code->entry[load_bits(packed, lane->position) & (ENTRIES - 1)];
 
 		if (entry == 0 || lane->out_end - lane->out < 4)
 			read_register(packed, lane);
