@@ -52,4 +52,22 @@
 	((classid) == ProcedureRelationId ? pg_proc_ownercheck(objectid, roleid) : pg_class_ownercheck(objectid, roleid))
 #endif
 
+/* 16 split the rights from the range table, 18 added two arguments; needs executor/executor.h */
+#if PG_VERSION_NUM >= 180000
+#define ecs_index_beginscan(rel, index, snapshot, nkeys) index_beginscan(rel, index, snapshot, NULL, nkeys, 0)
+#define ecs_init_range_table(estate, rte, perminfos) ExecInitRangeTable(estate, list_make1(rte), perminfos, bms_make_singleton(1))
+#else
+#define ecs_index_beginscan(rel, index, snapshot, nkeys) index_beginscan(rel, index, snapshot, nkeys, 0)
+#define ecs_init_range_table(estate, rte, perminfos) ExecInitRangeTable(estate, list_make1(rte), perminfos)
+#endif
+#if PG_VERSION_NUM < 160000
+#undef ecs_init_range_table
+#define ecs_init_range_table(estate, rte, perminfos) ((void) (perminfos), ExecInitRangeTable(estate, list_make1(rte)))
+#define RTEPermissionInfo RangeTblEntry
+#define addRTEPermissionInfo(perminfos, rte) ((void) (perminfos), (rte))
+#define ecs_eval_plan_qual_init(epq, estate) EvalPlanQualInit(epq, estate, NULL, NIL, -1)
+#else
+#define ecs_eval_plan_qual_init(epq, estate) EvalPlanQualInit(epq, estate, NULL, NIL, -1, NIL)
+#endif
+
 #endif							/* ECS_COMPAT_H */

@@ -278,6 +278,10 @@ column_default(Relation rel, int i)
 {
 	TupleConstr *constr = RelationGetDescr(rel)->constr;
 
+	if (TupleDescAttr(RelationGetDescr(rel), i)->attidentity)
+		return psprintf("pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, %s)::pg_catalog.regclass)",
+						quote_literal_cstr(ecs_scd2_qualified_name(RelationGetRelid(rel))),
+						quote_literal_cstr(NameStr(TupleDescAttr(RelationGetDescr(rel), i)->attname)));
 	for (int d = 0; constr && d < constr->num_defval; d++)
 		if (constr->defval[d].adnum == i + 1)
 			return TextDatumGetCString(DirectFunctionCall2(pg_get_expr, CStringGetTextDatum(constr->defval[d].adbin),
@@ -338,13 +342,15 @@ put_new_events(StringInfo sql, const EcsScd2Batch *batch, const char *rows)
 	}
 }
 
-/* NULLs for the columns that are no key */
+/* A delete: NULLs for the columns that are no key, but the sequence it is remembered with */
 static void
-put_empty_event(StringInfo sql, const EcsScd2 *table, const char *prefix)
+put_empty_event(StringInfo sql, const EcsScd2 *table, const char *prefix, const char *sequence)
 {
 	for (int i = 0; i < table->natts; i++)
 		if (table->columns[i].role == ECS_SCD2_KEY)
 			appendStringInfo(sql, "%s%s, ", prefix, table->columns[i].name);
+		else if (table->columns[i].role == ECS_SCD2_SEQUENCE && sequence)
+			appendStringInfo(sql, "%s, ", sequence);
 		else if (ECS_SCD2_VALUES & ECS_SCD2_MASK(table->columns[i].role))
 			appendStringInfo(sql, "NULL::%s, ", type_name(&table->columns[i], true));
 }
@@ -360,7 +366,7 @@ put_events(StringInfo sql, const EcsScd2Batch *batch, const char *rows)
 	appendStringInfoString(sql, " UNION ALL SELECT ");
 	ecs_scd2_put_columns(sql, table, "o.", ECS_SCD2_VALUES);
 	appendStringInfo(sql, ", o." AT ", false, false, o.%s FROM scd2_old o UNION ALL SELECT ", from);
-	put_empty_event(sql, table, "o.");
+	put_empty_event(sql, table, "o.", NULL);
 	appendStringInfo(sql, "o.%s, true, false, NULL FROM scd2_old o WHERE o." DEL, to);
 	if (!table->remembered)
 		return;
@@ -374,7 +380,7 @@ put_events(StringInfo sql, const EcsScd2Batch *batch, const char *rows)
 	ecs_scd2_put_key_match(sql, table, "m.", "o.");
 	appendStringInfo(sql, " AND m.at OPERATOR(pg_catalog.>=) o.%s AND m.at OPERATOR(pg_catalog.<) o.%s WHERE m.kind OPERATOR(pg_catalog.=) 'row' "
 					 "UNION ALL SELECT ", from, to);
-	put_empty_event(sql, table, "m.");
+	put_empty_event(sql, table, "m.", "m.sequence");
 	appendStringInfo(sql, "m.at, true, false, NULL FROM %s m WHERE m.kind OPERATOR(pg_catalog.=) 'delete' AND EXISTS (SELECT FROM %s s WHERE ",
 					 table->remembered_name, rows);
 	ecs_scd2_put_key_match(sql, table, "m.", "s.");
@@ -409,7 +415,7 @@ name_old_versions(EcsScd2 *table, const char *rows)
 	ecs_scd2_put_columns(&sql, table, "t.", ~ECS_SCD2_MASK(ECS_SCD2_SKIP));
 	if (table->remembered)
 	{
-		appendStringInfo(&sql, ", CASE WHEN row_number() OVER k OPERATOR(pg_catalog.=) 1 THEN COALESCE((SELECT m.at FROM %s m WHERE ",
+		appendStringInfo(&sql, ", CASE WHEN pg_catalog.row_number() OVER k OPERATOR(pg_catalog.=) 1 THEN COALESCE((SELECT m.at FROM %s m WHERE ",
 						 table->remembered_name);
 		ecs_scd2_put_key_match(&sql, table, "m.", "t.");
 		appendStringInfo(&sql, " AND m.kind OPERATOR(pg_catalog.=) 'first'), t.%s) ELSE t.%s END", from, from);
@@ -624,7 +630,7 @@ write_target(EcsScd2 *table)
 	resetStringInfo(&sql);
 	appendStringInfo(&sql, "UPDATE %s t SET ", table->name);
 	for (int i = 0; i < table->natts; i++)
-		if ((all & ECS_SCD2_MASK(table->columns[i].role)) && table->columns[i].role != ECS_SCD2_KEY)
+		if ((all & ECS_SCD2_MASK(table->columns[i].role)) && table->columns[i].role != ECS_SCD2_KEY && !table->columns[i].always)
 		{
 			appendStringInfo(&sql, "%s%s = n.%s", separator, table->columns[i].name, table->columns[i].name);
 			separator = ", ";
@@ -648,7 +654,7 @@ write_target(EcsScd2 *table)
 	write_rows(table, sql.data, ECS_SCD2_APPLYING, table->owner);
 }
 
-/* What left no trace in the history */
+/* What left no trace in the history; the sequence of a delete leaves none */
 static void
 write_memory(EcsScd2 *table)
 {
@@ -658,8 +664,8 @@ write_memory(EcsScd2 *table)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
 	ecs_scd2_put_keys(&sql, table, "f.");
-	appendStringInfo(&sql, ", f." AT " AS at, CASE WHEN f." DEL " THEN 'delete' ELSE 'row' END AS kind, %s%s AS sequence FROM scd2_fold f WHERE NOT f.bound "
-					 "UNION ALL SELECT ", sequence ? "f." : "", sequence ? sequence : "NULL::pg_catalog.int8");
+	appendStringInfo(&sql, ", f." AT " AS at, CASE WHEN f." DEL " THEN 'delete' ELSE 'row' END AS kind, %s%s AS sequence FROM scd2_fold f WHERE NOT f.bound%s "
+					 "UNION ALL SELECT ", sequence ? "f." : "", sequence ? sequence : "NULL::pg_catalog.int8", sequence ? " OR f." DEL : "");
 	ecs_scd2_put_keys(&sql, table, "n.");
 	appendStringInfo(&sql, ", n." AT ", 'first', %s%s FROM scd2_target n WHERE n.nth OPERATOR(pg_catalog.=) 1 AND n.%s OPERATOR(pg_catalog.<) n." AT,
 					 sequence ? "n." : "", sequence ? sequence : "NULL", column_name(table, table->from));
@@ -685,8 +691,9 @@ write_memory(EcsScd2 *table)
 	write_rows(table, sql.data, ECS_SCD2_PLAIN, table->owner);
 }
 
-void
-ecs_scd2_apply_late(EcsScd2Batch *batch, const char *rows)
+/* Apply events that are not simply the newest of their key */
+static void
+apply_late(EcsScd2Batch *batch, const char *rows)
 {
 	name_old_versions(batch->table, rows);
 	check_fixed(batch, rows);
@@ -708,7 +715,7 @@ put_assignments(StringInfo sql, const EcsScd2Batch *batch, int roles, const char
 	{
 		const EcsScd2Column *column = &table->columns[i];
 
-		if (!(roles & ECS_SCD2_MASK(column->role)))
+		if (!(roles & ECS_SCD2_MASK(column->role)) || column->always)
 			continue;
 		if (column->role == ECS_SCD2_STAMP && !batch->given[i])
 			appendStringInfo(sql, ", %s = s." AT, column->name);
@@ -798,8 +805,8 @@ split_versions(EcsScd2Batch *batch, const char *rows)
  * In a transaction with one snapshot: whether it sees the keys as they are, now
  * that nobody else can write them.
  */
-void
-ecs_scd2_check_snapshot(EcsScd2Batch *batch, const char *rows)
+static void
+check_snapshot(EcsScd2Batch *batch, const char *rows)
 {
 	EcsScd2    *table = batch->table;
 	StringInfoData sql;
@@ -1044,7 +1051,7 @@ insert_new(EcsScd2Batch *batch, Sorter *candidates, Sorter *rest)
 		return;
 	name_class(candidates, 'n', "scd2_unknown");
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "(CASE WHEN EXISTS (SELECT FROM %s h WHERE ", table->hub_name);
+	appendStringInfo(&sql, "(CASE WHEN %s EXISTS (SELECT FROM %s h WHERE ", batch->unknown ? "false AND" : "", table->hub_name);
 	ecs_scd2_put_key_match(&sql, table, "h.", "s.");
 	appendStringInfoChar(&sql, ')');
 	if (table->remembered)
@@ -1082,14 +1089,29 @@ insert_new(EcsScd2Batch *batch, Sorter *candidates, Sorter *rest)
 		initStringInfo(&columns);
 		initStringInfo(&values);
 		for (int c = 0; c < table->natts; c++)
-			if (batch->given[c] || c == table->stamp - 1)
-			{
-				appendStringInfo(&columns, ", %s", table->columns[c].name);
-				appendStringInfo(&values, ", s.%s", batch->given[c] ? table->columns[c].name : AT);
-			}
+		{
+			const EcsScd2Column *column = &table->columns[c];
+
+			if (!(ECS_SCD2_VALUES & ECS_SCD2_MASK(column->role)) || (!batch->given[c] && c != table->stamp - 1 && (class == 'n' || column->always)))
+				continue;
+			appendStringInfo(&columns, ", %s", column->name);
+			if (batch->given[c])
+				appendStringInfo(&values, ", s.%s", column->name);
+			else if (c == table->stamp - 1)
+				appendStringInfoString(&values, ", s." AT);
+			else
+				appendStringInfo(&values, ", CASE WHEN f.%s IS NULL THEN %s ELSE f.%s END",
+								 column_name(table, table->from), column_default(batch->rel, c), column->name);
+		}
 		resetStringInfo(&sql);
 		appendStringInfo(&sql, "INSERT INTO %s (%s%s) OVERRIDING SYSTEM VALUE SELECT %s%s FROM %s s", table->name,
 						 column_name(table, table->from), columns.data, batch->timed ? start : "NULL", values.data, name);
+		if (class == 'r')
+		{
+			appendStringInfo(&sql, " LEFT JOIN LATERAL (SELECT * FROM %s o WHERE ", table->name);
+			ecs_scd2_put_key_match(&sql, table, "o.", "s.");
+			appendStringInfo(&sql, " ORDER BY o.%s DESC LIMIT 1) f ON true", column_name(table, table->to));
+		}
 		count = write_rows(table, sql.data, batch->timed ? ECS_SCD2_WRITING : ECS_SCD2_PLAIN, InvalidOid);
 		batch->counts[class == 'n' ? ECS_SCD2_INSERTED : ECS_SCD2_REOPENED] += count;
 		if (class == 'n' && table->remembered && strcmp(start, "s." AT) != 0)
@@ -1139,7 +1161,7 @@ close_missing(EcsScd2Batch *batch, TimestampTz effective)
 			appendStringInfo(&sql, "NULL::%s AS %s, ", type_name(&table->columns[i], true), table->columns[i].name);
 	appendStringInfo(&sql, "%s AS " AT ", true AS " DEL " FROM %s v WHERE %s AND v.%s OPERATOR(pg_catalog.<) %s", at, table->name, missing.data, from, at);
 	if (name_query("scd2_missing", sql.data, table->owner) > 0)
-		ecs_scd2_apply_late(batch, "scd2_missing");
+		apply_late(batch, "scd2_missing");
 }
 
 /* All rows that need their history, as one store */
@@ -1179,7 +1201,7 @@ apply_rest(EcsScd2Batch *batch, Sorter *a, Sorter *b)
 		appendStringInfoString(&sql, " FROM scd2_rest s");
 	}
 	name_query("scd2_late", sql.data + strlen(" UNION ALL "), InvalidOid);
-	ecs_scd2_apply_late(batch, "scd2_late");
+	apply_late(batch, "scd2_late");
 }
 
 static Datum
@@ -1196,23 +1218,23 @@ counts_datum(FunctionCallInfo fcinfo, const EcsScd2Batch *batch)
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 
-static void
-merge(EcsScd2Batch *batch, const char *source, bool whole, const char *delete_when, TimestampTz effective)
+/* Apply the events named "scd2_source", whose keys nobody else can write */
+void
+ecs_scd2_apply(EcsScd2Batch *batch, bool whole, TimestampTz effective)
 {
+	EcsScd2    *table = batch->table;
 	Sorter	   *sorter;
 	Sorter		known = {0};
 
-	SPI_connect();
-	stage_source(batch, source, delete_when, effective);
-	ecs_scd2_check_snapshot(batch, "scd2_source");
+	check_snapshot(batch, "scd2_source");
 	sorter = classify(batch, find_duplicates(batch) > 0);
 
 	batch->counts[ECS_SCD2_UNCHANGED] = sorter->counts['u'] + sorter->counts['e'];
 	batch->counts[ECS_SCD2_IGNORED] = sorter->counts['i'];
-	if (sorter->counts['u'] > 0 && batch->table->remembered)
+	if (sorter->counts['u'] > 0 && table->remembered)
 	{
 		name_class(sorter, 'u', "scd2_same");
-		remember_rows(batch->table, "scd2_same");
+		remember_rows(table, "scd2_same");
 	}
 	update_current(batch, sorter);
 	if (sorter->counts['d'] > 0)
@@ -1222,15 +1244,14 @@ merge(EcsScd2Batch *batch, const char *source, bool whole, const char *delete_wh
 		name_class(sorter, 'd', "scd2_ended");
 		initStringInfo(&sql);
 		appendStringInfo(&sql, "DELETE FROM %s t USING scd2_ended s WHERE t.%s OPERATOR(pg_catalog.=) 'infinity' AND ",
-						 batch->table->name, column_name(batch->table, batch->table->to));
-		ecs_scd2_put_key_match(&sql, batch->table, "t.", "s.");
-		batch->counts[ECS_SCD2_CLOSED] += write_rows(batch->table, sql.data, ECS_SCD2_PLAIN, InvalidOid);
+						 table->name, column_name(table, table->to));
+		ecs_scd2_put_key_match(&sql, table, "t.", "s.");
+		batch->counts[ECS_SCD2_CLOSED] += write_rows(table, sql.data, ECS_SCD2_PLAIN, InvalidOid);
 	}
 	if (whole)
 		close_missing(batch, effective);
 	insert_new(batch, sorter, &known);
 	apply_rest(batch, sorter, &known);
-	SPI_finish();
 }
 
 static Datum
@@ -1245,7 +1266,10 @@ merge_call(FunctionCallInfo fcinfo, const char *source)
 				   ACL_SELECT | ACL_INSERT | ACL_UPDATE | (whole || delete_when ? ACL_DELETE : 0));
 	if (!PG_ARGISNULL(4))
 		ecs_scd2_check_time(batch.rel, effective);
-	merge(&batch, source, whole, delete_when, effective);
+	SPI_connect();
+	stage_source(&batch, source, delete_when, effective);
+	ecs_scd2_apply(&batch, whole, effective);
+	SPI_finish();
 	ecs_scd2_end(&batch);
 	return counts_datum(fcinfo, &batch);
 }

@@ -32,6 +32,7 @@ typedef struct EcsScd2Batch
 	Relation	rel;
 	bool	   *given;			/* by attribute number - 1 */
 	bool		timed;			/* the events bring their time */
+	bool		unknown;		/* the keys were never seen, whatever the hub says by now */
 	uint64		counts[ECS_SCD2_ACTIONS];
 } EcsScd2Batch;
 
@@ -47,12 +48,10 @@ extern void ecs_scd2_end(EcsScd2Batch *batch);
 extern TupleDesc ecs_scd2_row_desc(const EcsScd2 *table);
 
 /*
- * Apply events that are not simply the newest of their key.  The caller holds
- * the lock of their keys, and gives the name of a store it registered.
+ * Apply the events named "scd2_source".  The caller holds the lock of their
+ * keys.  "whole": current keys that are not among them are closed at
+ * "effective" (infinity: now).
  */
-extern void ecs_scd2_apply_late(EcsScd2Batch *batch, const char *rows);
-
-/* In REPEATABLE READ: an error if others wrote the keys of these rows after the snapshot */
-extern void ecs_scd2_check_snapshot(EcsScd2Batch *batch, const char *rows);
+extern void ecs_scd2_apply(EcsScd2Batch *batch, bool whole, TimestampTz effective);
 
 #endif							/* ECS_SCD2_MERGE_H */

@@ -38,6 +38,7 @@ typedef struct EcsScd2Column
 	Oid			collation;
 	int16		len;
 	bool		byval;
+	bool		always;			/* GENERATED ALWAYS AS IDENTITY: no update may name it */
 	const char *equal;			/* OPERATOR(schema.=), NULL where the type has none */
 	FmgrInfo	equal_fn;
 } EcsScd2Column;
@@ -52,8 +53,9 @@ typedef enum EcsScd2Plan
 	ECS_SCD2_JOIN,				/* join neighbours that came to be equal */
 	ECS_SCD2_OVERLAP,			/* find what a repeatable read snapshot cannot see */
 	ECS_SCD2_REMEMBER,			/* events without a trace */
-	ECS_SCD2_CURRENT_ROW,		/* lock and read the current version */
-	ECS_SCD2_LOCK_KEY,
+	ECS_SCD2_CURRENT_ROW,		/* of one key: lock its current version, */
+	ECS_SCD2_HUB_ROW,			/* make its hub row, */
+	ECS_SCD2_LOCK_KEY,			/* lock its hub row */
 	ECS_SCD2_PLANS
 } EcsScd2Plan;
 
@@ -86,6 +88,7 @@ typedef struct EcsScd2
 	const char *hub_name;
 	const char *remembered_name;
 	MemoryContext context;
+	FmgrInfo   *populate;		/* jsonb_populate_record() */
 	SPIPlanPtr	plans[ECS_SCD2_PLANS];
 } EcsScd2;
 
@@ -130,6 +133,24 @@ typedef enum EcsScd2Mode
 } EcsScd2Mode;
 
 extern EcsScd2Mode ecs_scd2_mode(const EcsScd2 *table);
+
+typedef struct EcsScd2Running
+{
+	Oid			root;
+	EcsScd2Mode mode;
+	int			depth;			/* of triggers, that the mode is for */
+} EcsScd2Running;
+
+/* What writes between the two is in a mode; leave also on error */
+extern void ecs_scd2_enter(EcsScd2Running *outer, const EcsScd2 *table, EcsScd2Mode mode);
+extern void ecs_scd2_leave(const EcsScd2Running *outer);
+
+/*
+ * Where a version that follows one begun at "started" begins now: there too, if
+ * this transaction started that one.  The start is noted.
+ */
+extern TimestampTz ecs_scd2_next_start(const EcsScd2 *table, const Datum *values, TimestampTz started);
+extern void ecs_scd2_note_started(const EcsScd2 *table, const Datum *values, TimestampTz started);
 
 /* Names a tuplestore for the statements of the current SPI connection */
 extern void ecs_scd2_name_store(const char *name, TupleDesc desc, Tuplestorestate *store);

@@ -188,6 +188,7 @@ describe_columns(EcsScd2 *table, Relation rel)
 		column->collation = att->attcollation;
 		column->len = att->attlen;
 		column->byval = att->attbyval;
+		column->always = att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS;
 		type = lookup_type_cache(att->atttypid, TYPECACHE_EQ_OPR);
 		if (OidIsValid(type->eq_opr))
 		{

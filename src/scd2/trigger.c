@@ -181,12 +181,7 @@ key_hash(const EcsScd2 *table, const Datum *values)
 /*
  * Running statements
  */
-static struct
-{
-	Oid			root;
-	EcsScd2Mode mode;
-	int			depth;			/* of triggers, that the mode is for */
-}			running;
+static EcsScd2Running running;
 
 static int
 trigger_depth(void)
@@ -205,6 +200,22 @@ ecs_scd2_mode(const EcsScd2 *table)
 	return running.mode;
 }
 
+void
+ecs_scd2_enter(EcsScd2Running *outer, const EcsScd2 *table, EcsScd2Mode mode)
+{
+	*outer = running;
+	running = (EcsScd2Running)
+	{
+		table->root, mode, trigger_depth() + 1
+	};
+}
+
+void
+ecs_scd2_leave(const EcsScd2Running *outer)
+{
+	running = *outer;
+}
+
 uint64
 ecs_scd2_run(EcsScd2 *table, SPIPlanPtr plan, Datum *values, const char *nulls,
 			 EcsScd2Mode mode, Oid role, Snapshot snapshot)
@@ -212,21 +223,19 @@ ecs_scd2_run(EcsScd2 *table, SPIPlanPtr plan, Datum *values, const char *nulls,
 	Oid			user;
 	int			context;
 	volatile int rc = 0;
-	typeof(running) outer = running;
+	EcsScd2Running outer;
 
 	GetUserIdAndSecContext(&user, &context);
+	ecs_scd2_enter(&outer, table, mode);
 	PG_TRY();
 	{
 		if (OidIsValid(role))
 			SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
-		running.root = table->root;
-		running.mode = mode;
-		running.depth = trigger_depth() + 1;
 		rc = SPI_execute_snapshot(plan, values, nulls, snapshot, InvalidSnapshot, false, true, 0);
 	}
 	PG_FINALLY();
 	{
-		running = outer;
+		ecs_scd2_leave(&outer);
 		SetUserIdAndSecContext(user, context);
 	}
 	PG_END_TRY();
@@ -307,6 +316,25 @@ start_after(TimestampTz from)
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
 
 	return now > from ? now : from + 1;
+}
+
+TimestampTz
+ecs_scd2_next_start(const EcsScd2 *table, const Datum *values, TimestampTz started)
+{
+	uint64		key = key_hash(table, values);
+
+	if (noted_start(key) != started)
+	{
+		started = start_after(started);
+		note_start(key, started);
+	}
+	return started;
+}
+
+void
+ecs_scd2_note_started(const EcsScd2 *table, const Datum *values, TimestampTz started)
+{
+	note_start(key_hash(table, values), started);
 }
 
 static void

@@ -1,0 +1,91 @@
+-- Order independence: with complete rows and out_of_order, the same events in
+-- any order give the history that a plain reference gives.
+SET client_min_messages = warning;
+SET search_path = public, ecomsocial;
+
+-- 240 keys with up to 12 events: few values, so that no-ops and returns are
+-- common; few moments, so that some events meet; every sixth is a delete.
+CREATE TABLE event AS
+SELECT n, k, at, CASE WHEN NOT del THEN a END AS a, CASE WHEN NOT del THEN b END AS b, seq, del
+FROM (
+	SELECT n, h[1] % 240 AS k, timestamptz '2024-01-01' + (h[2] % 20) * interval '1 hour' AS at,
+		chr(65 + (h[3] % 3)::int) AS a, nullif(h[4] % 3, 0) AS b, h[5] % 3 AS seq, h[6] % 6 = 0 AS del
+	FROM generate_series(1, 1900) n,
+		LATERAL (SELECT array_agg(abs(hashint8extended(n, s)) ORDER BY s) AS h FROM generate_series(1, 6) s) h
+) e;
+
+-- The reference: of each moment the event of the largest sequence, a row before
+-- a delete, the largest image in the order of columns; then every change of the state begins a version.
+CREATE FUNCTION reference(sequenced boolean) RETURNS TABLE (k bigint, a text, b bigint, valid_from timestamptz, valid_to timestamptz) LANGUAGE sql AS $$
+	WITH winner AS (
+		SELECT DISTINCT ON (k, at) * FROM event
+		ORDER BY k, at, CASE WHEN sequenced THEN seq END DESC, del, ROW(b, a) USING *>
+	), line AS (
+		SELECT *, lag(at) OVER w AS before, lag(a) OVER w AS before_a, lag(b) OVER w AS before_b, lag(del) OVER w AS before_del
+		FROM winner WINDOW w AS (PARTITION BY k ORDER BY at)
+	), boundary AS (
+		SELECT *, lead(at, 1, 'infinity') OVER (PARTITION BY k ORDER BY at) AS until FROM line
+		WHERE CASE WHEN before IS NULL THEN NOT del WHEN del THEN NOT before_del
+			ELSE before_del OR (a, b) IS DISTINCT FROM (before_a, before_b) END
+	)
+	SELECT k, a, b, at, until FROM boundary WHERE NOT del
+$$;
+SELECT count(*) AS versions, count(*) FILTER (WHERE valid_to = 'infinity') AS current FROM reference(true);
+
+CREATE TABLE plain (b bigint, k bigint, seq bigint, a text, PRIMARY KEY (k));
+CREATE TABLE sequenced (LIKE plain INCLUDING ALL);
+SELECT scd2_enable('plain', '{k}', overwrite => '{seq}', out_of_order => true);
+SELECT scd2_enable('sequenced', '{k}', sequence_by => 'seq', out_of_order => true);
+
+CREATE FUNCTION differences(rel regclass, keys int DEFAULT 240) RETURNS TABLE (side text, k bigint, a text, b bigint, valid_from timestamptz, valid_to timestamptz) LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN QUERY EXECUTE format($f$
+		WITH x AS (SELECT k, a, b, valid_from, valid_to FROM %s), r AS (SELECT * FROM reference(%L) WHERE k < %s)
+		SELECT 'stored', x.* FROM (SELECT * FROM x EXCEPT ALL SELECT * FROM r) x
+		UNION ALL SELECT 'expected', x.* FROM (SELECT * FROM r EXCEPT ALL SELECT * FROM x) x
+		ORDER BY 2, 5, 1$f$, rel, rel = 'sequenced'::regclass, keys);
+END $$;
+
+-- one by one, in an order that "salt" chooses, some of the keys
+CREATE FUNCTION apply_single(rel regclass, salt int, keys int) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE e event;
+BEGIN
+	EXECUTE format('TRUNCATE %s', rel);
+	FOR e IN SELECT * FROM event v WHERE k < keys ORDER BY CASE salt WHEN 0 THEN 0 ELSE hashint8extended(v.n, salt) END, v.at, v.n LOOP
+		IF e.del THEN
+			-- a delete with a sequence comes by merge only
+			PERFORM scd2_merge(rel, format('SELECT %s::bigint AS k, %s::bigint AS seq', e.k, e.seq), delete_when => 'true', effective_at => e.at);
+		ELSE
+			PERFORM scd2_upsert(rel, jsonb_build_object('k', e.k, 'a', e.a, 'b', e.b, 'seq', e.seq), e.at);
+		END IF;
+	END LOOP;
+END $$;
+
+CREATE FUNCTION apply_batches(rel regclass, salt int, batches int) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	i int;
+	c scd2_counts;
+	total bigint := 0;
+BEGIN
+	EXECUTE format('TRUNCATE %s', rel);
+	FOR i IN 0 .. batches - 1 LOOP
+		c := scd2_merge(rel, format('SELECT k, a, b, seq, at AS valid_from, del FROM event WHERE abs(hashint8extended(n, %s)) %% %s = %s', salt, batches, i),
+			delete_when => 'del');
+		total := total + c.inserted + c.changed + c.overwritten + c.unchanged + c.closed + c.reopened + c.late + c.ignored;
+	END LOOP;
+	RETURN total;
+END $$;
+
+SELECT apply_single('plain', 0, 40);
+SELECT * FROM differences('plain', 40);
+SELECT apply_single('plain', 1, 40);
+SELECT * FROM differences('plain', 40);
+SELECT apply_single('sequenced', 0, 40);
+SELECT * FROM differences('sequenced', 40);
+SELECT apply_single('sequenced', 2, 40);
+SELECT * FROM differences('sequenced', 40);
+
+SELECT batches, apply_batches('plain', batches, batches) AS rows, (SELECT count(*) FROM differences('plain')) AS differences
+FROM unnest('{1,2,3,7,20}'::int[]) batches;
+SELECT batches, apply_batches('sequenced', batches, batches) AS rows, (SELECT count(*) FROM differences('sequenced')) AS differences
+FROM unnest('{1,2,3,7,20}'::int[]) batches;
