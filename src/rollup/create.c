@@ -39,6 +39,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -50,6 +51,7 @@
 
 PG_FUNCTION_INFO_V1(ecs_rollup_create);
 PG_FUNCTION_INFO_V1(ecs_rollup_drop);
+PG_FUNCTION_INFO_V1(ecs_rollup_retain);
 
 /* The names "<target>_query" and "<target>_live" must fit as well */
 #define MAX_TARGET_LENGTH	(NAMEDATALEN - 1 - 6)
@@ -75,13 +77,18 @@ typedef struct Request
 	bool		nullable_key;
 } Request;
 
+/* Run a statement in which every name is qualified but those of operators */
 static void
 run_sql(const char *sql)
 {
-	int			rc = SPI_execute(sql, false, 0);
+	int			level = NewGUCNestLevel();
+	int			rc;
 
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	rc = SPI_execute(sql, false, 0);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute returned %s: %s", SPI_result_code_string(rc), sql);
+	AtEOXact_GUC(false, level);
 }
 
 /* The elements of an array argument; none may be null */
@@ -370,8 +377,7 @@ create_query_function(const Request *request, const char *function)
 	ListCell   *cell;
 
 	initStringInfo(&sql);
-	/* named, since a dump writes the body with names and has none for unnamed ones beside named columns */
-	appendStringInfo(&sql, "CREATE FUNCTION %s (_from %s, _until %s) RETURNS TABLE (", function, type, type);
+	appendStringInfo(&sql, "CREATE FUNCTION %s (rollup_from %s, rollup_until %s) RETURNS TABLE (", function, type, type);
 	foreach(cell, request->outputs)
 	{
 		TargetEntry *entry = lfirst(cell);
@@ -380,7 +386,9 @@ create_query_function(const Request *request, const char *function)
 						 quote_identifier(entry->resname), format_type_be_qualified(exprType((Node *) entry->expr)));
 	}
 	appendStringInfo(&sql, ") LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC\n%s\n; END", request->query);
-	run_sql(sql.data);
+	/* the caller's own query means what it means in the caller's path */
+	if (SPI_execute(sql.data, false, 0) < 0)
+		elog(ERROR, "could not run: %s", sql.data);
 	run_sql(psprintf("COMMENT ON FUNCTION %s (%s, %s) IS 'the query of rollup %s, for a range of time [$1, $2)'",
 					 function, type, type, request->table));
 }
@@ -528,15 +536,6 @@ text_argument(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? NULL : PG_GETARG_TEXT_PP(n);
 }
 
-static void
-require_argument(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	if (PG_ARGISNULL(n))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
-}
-
 /* Make what the request says; returns the table */
 static Oid
 create_rollup(Request *request, const char *query)
@@ -598,12 +597,12 @@ ecs_rollup_create(PG_FUNCTION_ARGS)
 	EcsZone		zone;
 	Oid			target;
 
-	require_argument(fcinfo, 0, "target");
-	require_argument(fcinfo, 1, "sources");
-	require_argument(fcinfo, 2, "time_columns");
-	require_argument(fcinfo, 4, "bucket");
-	require_argument(fcinfo, 5, "time_zone");
-	require_argument(fcinfo, 6, "bucket_column");
+	ecs_require_argument(fcinfo, 0, "target");
+	ecs_require_argument(fcinfo, 1, "sources");
+	ecs_require_argument(fcinfo, 2, "time_columns");
+	ecs_require_argument(fcinfo, 4, "bucket");
+	ecs_require_argument(fcinfo, 5, "time_zone");
+	ecs_require_argument(fcinfo, 6, "bucket_column");
 	if (PG_ARGISNULL(3) == PG_ARGISNULL(9))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -653,6 +652,36 @@ drop_unused_capture(const EcsCapture *capture)
 	ecs_registry_sql("DELETE FROM ecomsocial.rollup_log WHERE capture = $1", 1, types, values, NULL);
 }
 
+/* Clear away what belongs to rollups whose table was dropped by hand */
+void
+ecs_forget_dropped(void)
+{
+	List	   *unused = NIL;
+	ListCell   *cell;
+	uint64		count;
+
+	if (ecs_registry_sql("SELECT FROM ecomsocial.rollups WHERE target::oid NOT IN (SELECT oid FROM pg_class) LIMIT 1",
+						 0, NULL, NULL, NULL) > 0)
+	{
+		ecs_registry_sql("DELETE FROM ecomsocial.rollups WHERE target::oid NOT IN (SELECT oid FROM pg_class)", 0, NULL, NULL, NULL);
+		ecs_registry_sql("DELETE FROM ecomsocial.rollup_pending p WHERE NOT EXISTS (SELECT FROM ecomsocial.rollups r WHERE r.target = p.target)",
+						 0, NULL, NULL, NULL);
+	}
+	count = ecs_registry_sql("SELECT capture FROM ecomsocial.rollup_capture c WHERE NOT EXISTS "
+							 "(SELECT FROM ecomsocial.rollups r WHERE c.capture = ANY (r.captures))", 0, NULL, NULL, NULL);
+	for (uint64 i = 0; i < count; i++)
+		unused = lappend_int(unused, (int) ecs_spi_int((int) i, 1, NULL));
+	foreach(cell, unused)
+	{
+		EcsCapture *capture = ecs_capture_load(lfirst_int(cell));
+
+		/* whoever owns the source takes the triggers away when he comes by */
+		if (get_rel_name(capture->source) == NULL ||
+			object_ownercheck(RelationRelationId, capture->source, GetUserId()))
+			drop_unused_capture(capture);
+	}
+}
+
 static void
 drop_rollup(const EcsRollup *rollup, bool keep_table)
 {
@@ -694,6 +723,48 @@ ecs_rollup_drop(PG_FUNCTION_ARGS)
 	rollup = ecs_rollup_load(PG_GETARG_OID(0), false);
 	ecs_check_rollup_owner(rollup);
 	drop_rollup(rollup, PG_GETARG_BOOL(1));
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/*
+ * Freeze the buckets before a day, which must be the first of a bucket and have
+ * nothing waiting before it; without a day, freeze none.
+ */
+static void
+freeze_before(const EcsRollup *rollup, bool none, DateADT before)
+{
+	Oid			types[] = {REGCLASSOID, DATEOID};
+	Datum		values[] = {ObjectIdGetDatum(rollup->target), DateADTGetDatum(before)};
+
+	if (!none && (DATE_NOT_FINITE(before) ||
+				  ecs_period_start(rollup->unit, ecs_period_index(rollup->unit, before)) != before))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a bucket of rollup %s does not begin on %s", rollup->name,
+						DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(before)))),
+				 errdetail("Its buckets are of one %s. A bucket is frozen wholly or not at all.", rollup->period)));
+	if (!none && ecs_registry_sql("SELECT FROM ecomsocial.rollup_touched($1) WHERE bucket < $2 UNION ALL "
+								  "SELECT FROM ecomsocial.rollup_pending WHERE target = $1 AND bucket = '-infinity'",
+								  2, types, values, NULL) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rollup %s has buckets to freeze that wait for a refresh", rollup->name),
+				 errhint("CALL ecomsocial.rollup_refresh(%s) first.", quote_literal_cstr(rollup->name))));
+	ecs_registry_sql("UPDATE ecomsocial.rollups SET frozen_before = $2 WHERE target = $1", 2, types, values, none ? " n" : "  ");
+}
+
+/* rollup_retain(target, before) */
+Datum
+ecs_rollup_retain(PG_FUNCTION_ARGS)
+{
+	EcsRollup  *rollup;
+
+	ecs_require_argument(fcinfo, 0, "target");
+	SPI_connect();
+	rollup = ecs_rollup_load(PG_GETARG_OID(0), false);
+	ecs_check_rollup_owner(rollup);
+	freeze_before(rollup, PG_ARGISNULL(1), PG_ARGISNULL(1) ? 0 : PG_GETARG_DATEADT(1));
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -325,17 +325,16 @@ ecs_mark_buckets(const EcsRollup *rollup, const EcsCapture *only, DateADT from, 
 	ListCell   *cell;
 	Datum		buckets;
 	bool		isnull;
-	bool		bounded = !DATE_NOT_FINITE(from) && !DATE_NOT_FINITE(until);
 
-	if (rollup->handler != NULL && existing && !bounded)
+	from = Max(from, rollup->frozen);
+	if (from >= until)
+		return;
+	if (rollup->handler != NULL && existing && (DATE_NOT_FINITE(from) || DATE_NOT_FINITE(until)))
 	{
 		/* nobody knows which buckets there were: the handler starts anew */
 		ecs_mark_everything(rollup->target);
 		return;
 	}
-	from = Max(from, rollup->frozen);
-	if (from >= until)
-		return;
 	ecs_zone_init(&zone, rollup->zone);
 	values[0] = DateADTGetDatum(from);
 	values[1] = DateADTGetDatum(until);
@@ -352,6 +351,12 @@ ecs_mark_buckets(const EcsRollup *rollup, const EcsCapture *only, DateADT from, 
 
 		if (only != NULL && only->id != capture->id)
 			continue;
+		if (get_attnum(capture->source, capture->column) == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("time column \"%s\" of %s does not exist", capture->column, ecs_relation_name(capture->source)),
+					 errdetail("Changes are captured nevertheless, but not which days the table holds."),
+					 errhint("Rename the column back, or drop rollup %s with keep_table => true and create it again.", rollup->name)));
 		if (capture->zone[0] == '\0')
 			appendStringInfo(&sql, "SELECT DISTINCT %s FROM %s WHERE %s >= $1 AND %s < $2 AND %s > '-infinity' UNION ALL ",
 							 column, ecs_relation_name(capture->source), column, column, column);

@@ -468,6 +468,8 @@ ecs_rollup_refresh(PG_FUNCTION_ARGS)
 	EcsRollup  *rollup;
 	Failure		failure;
 
+	ecs_require_argument(fcinfo, 0, "target");
+	ecs_require_argument(fcinfo, 1, "until");
 	require_nonatomic(fcinfo, "rollup_refresh");
 	next_transaction();
 	rollup = ecs_rollup_load(target, false);
@@ -487,6 +489,9 @@ ecs_rollup_rebuild(PG_FUNCTION_ARGS)
 	EcsRollup  *rollup;
 	Failure		failure;
 
+	ecs_require_argument(fcinfo, 0, "target");
+	ecs_require_argument(fcinfo, 1, "from_day");
+	ecs_require_argument(fcinfo, 2, "until_day");
 	require_nonatomic(fcinfo, "rollup_rebuild");
 	next_transaction();
 	rollup = ecs_rollup_load(target, false);
@@ -525,7 +530,7 @@ rollups_in_order(const char *schema)
 Datum
 ecs_refresh_model(PG_FUNCTION_ARGS)
 {
-	char	   *schema = pstrdup(NameStr(*PG_GETARG_NAME(0)));
+	char	   *schema;
 	TimestampTz until = PG_GETARG_TIMESTAMPTZ(1);
 	Failure		first = {0};
 	StringInfoData failed;
@@ -533,6 +538,9 @@ ecs_refresh_model(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 	int			count = 0;
 
+	ecs_require_argument(fcinfo, 0, "schema");
+	ecs_require_argument(fcinfo, 1, "until");
+	schema = pstrdup(NameStr(*PG_GETARG_NAME(0)));
 	require_nonatomic(fcinfo, "refresh_model");
 	next_transaction();
 	ecs_forget_dropped();

@@ -211,14 +211,12 @@ ecs_check_rollup_owner(const EcsRollup *rollup)
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, rollup->name);
 }
 
-/* Clear away what belongs to rollups whose table was dropped by hand */
+/* Procedures cannot be strict, and some functions are not */
 void
-ecs_forget_dropped(void)
+ecs_require_argument(FunctionCallInfo fcinfo, int n, const char *name)
 {
-	if (ecs_registry_sql("SELECT FROM ecomsocial.rollups WHERE target::oid NOT IN (SELECT oid FROM pg_class) LIMIT 1",
-						 0, NULL, NULL, NULL) == 0)
-		return;
-	ecs_registry_sql("DELETE FROM ecomsocial.rollups WHERE target::oid NOT IN (SELECT oid FROM pg_class)", 0, NULL, NULL, NULL);
-	ecs_registry_sql("DELETE FROM ecomsocial.rollup_pending p WHERE NOT EXISTS (SELECT FROM ecomsocial.rollups r WHERE r.target = p.target)",
-					 0, NULL, NULL, NULL);
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
 }

@@ -56,7 +56,7 @@ extern uint64 ecs_registry_sql(const char *sql, int nargs, Oid *types, Datum *va
 extern EcsRollup *ecs_rollup_load(Oid target, bool missing_ok);
 extern EcsCapture *ecs_capture_load(int32 id);
 extern void ecs_check_rollup_owner(const EcsRollup *rollup);
-extern void ecs_forget_dropped(void);
+extern void ecs_require_argument(FunctionCallInfo fcinfo, int n, const char *name);
 extern char *ecs_relation_name(Oid relid);
 extern char *ecs_spi_text(int row, int column);
 extern int64 ecs_spi_int(int row, int column, bool *isnull);
@@ -68,6 +68,9 @@ extern bool ecs_leaves_differ(const EcsCapture *capture);
 extern void ecs_leaves_mark_changes(const EcsCapture *capture);
 extern void ecs_mark_buckets(const EcsRollup *rollup, const EcsCapture *only, DateADT from, DateADT until, bool existing);
 extern void ecs_mark_everything(Oid target);
+
+/* create.c */
+extern void ecs_forget_dropped(void);
 
 /* note.c */
 extern void ecs_instant_day(EcsZone *zone, TimestampTz instant, DateADT *day, TimestampTz *from, TimestampTz *until);
