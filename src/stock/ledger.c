@@ -300,6 +300,19 @@ store_key(EcsLedger *ledger, EcsKey *key, const Datum *values, uint32 nulls)
 	}
 }
 
+/* The same for a number; only now, since a run that is written frees all numbers */
+static int64
+store_number(EcsLedger *ledger, int64 quantity)
+{
+	MemoryContext caller = MemoryContextSwitchTo(ledger->run_context);
+	Numeric		number = DatumGetNumericCopy((Datum) quantity);
+
+	MemoryContextSwitchTo(caller);
+	/* twice: for the balance that make_lines() keeps */
+	ledger->memory += 2 * (VARSIZE(number) + 2 * sizeof(void *));
+	return (int64) NumericGetDatum(number);
+}
+
 static void
 spill(EcsLedger *ledger)
 {
@@ -381,6 +394,8 @@ add_cell(EcsLedger *ledger, const Datum *values, uint32 nulls, uint32 hash, EcsC
 		spill(ledger);
 	id = find_key(ledger, values, nulls, hash);
 	key = ecs_ledger_key(ledger, id);
+	if (ledger->numeric)
+		cell.quantity = store_number(ledger, cell.quantity);
 
 	if (key->cells > 0)
 	{
@@ -497,20 +512,6 @@ ecs_ledger_add(EcsLedger *ledger, const Datum *values, uint32 nulls, int64 at, D
 {
 	EcsCell		cell = {at, (int64) quantity};
 
-	if (ledger->numeric)
-	{
-		MemoryContext caller = MemoryContextSwitchTo(ledger->run_context);
-		Numeric		number;
-
-		/* make room first: a run that is written frees all numbers */
-		if (ledger->memory > ledger->limit && ledger->used_keys > 0)
-			spill(ledger);
-		number = DatumGetNumericCopy(quantity);
-		MemoryContextSwitchTo(caller);
-		cell.quantity = (int64) NumericGetDatum(number);
-		/* and the same again for a balance */
-		ledger->memory += 2 * (VARSIZE(number) + 2 * sizeof(void *));
-	}
 	if (ledger->plain && !ledger->numeric)
 		add_plain(ledger, values, nulls, cell);
 	else

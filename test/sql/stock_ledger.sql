@@ -1,0 +1,169 @@
+-- stock_ledger() and stock_snapshots(), against plain SQL
+\set VERBOSITY sqlstate
+SET search_path = public, ecomsocial;
+SET timezone = 'UTC';
+SET datestyle = 'ISO';
+
+-- Nine days over the end of daylight saving time in Brazil, where clocks went
+-- back over midnight: 2018-02-18 00:00 became 2018-02-17 23:00.  Times are
+-- rounded so that many are equal, and do not arrive in order.
+CREATE TABLE event AS
+SELECT i AS id,
+	CASE WHEN h % 23 = 0 THEN 'stocktake' WHEN h % 29 = 0 THEN NULL WHEN h % 2 = 0 THEN 'sale' ELSE 'receipt' END AS event_type,
+	'2018-02-14 12:00-02'::timestamptz + ((h >> 8) % (9 * 96)) * interval '15 minutes' AS event_time,
+	(h >> 16) % 5 - 2 AS store_id, 'Product ' || (h >> 20) % 7 AS product,
+	((h >> 24) % 41 - 15)::integer AS quantity
+FROM (SELECT i, hashint8extended(i, 7) & 1099511627775 AS h FROM generate_series(1, 4000) i) e;
+CREATE TABLE stock_line (store_id bigint, product text, day date, change bigint, balance bigint, counted boolean);
+CREATE TYPE number_line AS (store_id bigint, product text, day date, change numeric, balance numeric, counted boolean);
+CREATE TYPE plain_line AS (store_id bigint, day date, change bigint, balance bigint);
+
+-- The balance at the end of a day, by its definition: the last count by then,
+-- the largest where several fell on one instant, and what moved after it.
+CREATE FUNCTION oracle(zone text) RETURNS SETOF stock_line LANGUAGE sql STABLE AS $$
+	WITH e AS (
+		SELECT *, (event_time AT TIME ZONE zone)::date AS day, event_type IS NOT DISTINCT FROM 'stocktake' AS is_count FROM event
+	), days AS (
+		SELECT store_id, product, day, bool_or(is_count) AS counted FROM e GROUP BY 1, 2, 3
+	), balances AS (
+		SELECT d.*, (SELECT max(event_time) FROM e WHERE (e.store_id, e.product) = (d.store_id, d.product) AND is_count AND e.day <= d.day) AS count_time
+		FROM days d
+	), sums AS (
+		SELECT d.*,
+			coalesce((SELECT max(quantity) FROM e WHERE (e.store_id, e.product) = (d.store_id, d.product) AND is_count AND event_time = count_time), 0)
+			+ coalesce((SELECT sum(quantity) FROM e WHERE (e.store_id, e.product) = (d.store_id, d.product) AND NOT is_count AND e.day <= d.day
+						AND (count_time IS NULL OR event_time > count_time)), 0)::bigint AS balance
+		FROM balances d
+	)
+	SELECT store_id, product, day, balance - lag(balance, 1, 0) OVER (PARTITION BY store_id, product ORDER BY day), balance, counted FROM sums
+$$;
+
+-- Rows that only one of two queries returns; one row tells that they are equal and how many
+CREATE FUNCTION compare(a text, b text) RETURNS TABLE (only_in_first bigint, only_in_second bigint, rows bigint) LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN QUERY EXECUTE format('WITH a AS (%s), b AS (%s) SELECT (SELECT count(*) FROM (TABLE a EXCEPT ALL TABLE b) x),
+		(SELECT count(*) FROM (TABLE b EXCEPT ALL TABLE a) x), (SELECT count(*) FROM a)', a, b);
+END
+$$;
+
+-- with stocktakes, two keys of which one is text, in two zones
+CREATE TABLE wanted AS SELECT * FROM oracle('America/Sao_Paulo');
+SELECT count(*) FILTER (WHERE counted) AS counted, count(*) FILTER (WHERE balance < 0) AS negative, count(*), min(day), max(day) FROM wanted;
+SELECT * FROM compare('TABLE wanted', $$SELECT * FROM stock_ledger(NULL::stock_line, 'event', '{store_id,product}', 'event_time', 'quantity', 'event_type', time_zone => 'America/Sao_Paulo')$$);
+SELECT * FROM compare('SELECT * FROM oracle(''Asia/Tokyo'')', $$SELECT * FROM stock_ledger(NULL::stock_line, 'event', '{store_id,product}', 'event_time', 'quantity', 'event_type', time_zone => 'Asia/Tokyo')$$);
+-- the order of arrival does not matter
+SELECT * FROM compare('TABLE wanted', $$SELECT * FROM stock_ledger(NULL::stock_line,
+	'SELECT store_id, product, event_time, quantity, event_type = ''stocktake'' FROM event ORDER BY hashint8(id)', 'America/Sao_Paulo')$$);
+-- numerics, and smallint into numeric
+SELECT * FROM compare('SELECT store_id, product, day, change / 8.0, balance / 8.0, counted FROM wanted', $$SELECT * FROM stock_ledger(NULL::number_line,
+	'SELECT store_id, product, event_time, quantity / 8.0, event_type = ''stocktake'' FROM event', 'America/Sao_Paulo')$$);
+SELECT * FROM compare('SELECT store_id, product, day, change::numeric, balance::numeric, counted FROM wanted', $$SELECT * FROM stock_ledger(NULL::number_line,
+	'SELECT store_id, product, event_time, quantity::smallint, event_type = ''stocktake'' FROM event', 'America/Sao_Paulo')$$);
+-- beyond memory: runs in temporary files, and so many that they are merged on the way
+BEGIN;
+SET LOCAL work_mem = '64kB';
+SET LOCAL hash_mem_multiplier = 1;
+CREATE FUNCTION many(copies int) RETURNS text LANGUAGE sql IMMUTABLE AS
+	$$SELECT format('SELECT store_id + 10 * i, product, event_time, quantity, event_type = ''stocktake'' FROM generate_series(0, %s) i, event', copies - 1)$$;
+SELECT * FROM compare('SELECT store_id + 10 * i, product, day, change, balance, counted FROM wanted, generate_series(0, 19) i',
+	$$SELECT * FROM stock_ledger(NULL::stock_line, many(20), 'America/Sao_Paulo')$$);
+SELECT * FROM compare('SELECT store_id + 10 * i, product, day, change::numeric, balance::numeric, counted FROM wanted, generate_series(0, 3) i',
+	$$SELECT * FROM stock_ledger(NULL::number_line, replace(many(4), 'quantity', 'quantity::numeric'), 'America/Sao_Paulo')$$);
+-- the result is in order all the same
+SELECT bool_and((store_id, product, day) > (last_store, last_product, last_day)) AS in_order
+FROM (SELECT *, lag(store_id) OVER (ROWS 1 PRECEDING) AS last_store, lag(product) OVER (ROWS 1 PRECEDING) AS last_product, lag(day) OVER (ROWS 1 PRECEDING) AS last_day
+	FROM stock_ledger(NULL::stock_line, many(20), 'America/Sao_Paulo')) l;
+-- and stopping early leaves no file behind
+SELECT store_id, day FROM (SELECT (l).* FROM (SELECT stock_ledger(NULL::stock_line, many(20)) AS l) l) l LIMIT 1;
+SELECT count(*) FROM pg_ls_tmpdir();
+ROLLBACK;
+
+-- integer keys, no stocktakes, and nulls: a null key is a key and sorts last, without time or quantity nothing moved
+CREATE FUNCTION plain_oracle() RETURNS SETOF plain_line LANGUAGE sql STABLE AS $$
+	SELECT nullif(store_id, 1), event_time::date, sum(quantity), (sum(sum(quantity)) OVER (PARTITION BY nullif(store_id, 1) ORDER BY event_time::date))::bigint
+	FROM event WHERE quantity <> 3 GROUP BY 1, 2
+$$;
+SELECT * FROM compare('SELECT * FROM plain_oracle()',
+	$$SELECT * FROM stock_ledger(NULL::plain_line, 'SELECT nullif(store_id, 1), nullif(event_time, ''infinity''), nullif(quantity, 3) FROM event')$$);
+SELECT * FROM stock_ledger(NULL::plain_line, 'VALUES (NULL::bigint, date ''2024-01-02'', 1), (5, ''2024-01-02'', 2), (-5, ''2024-01-03'', 3), (NULL, ''2024-01-01'', 4), (7, NULL, 5), (8, ''2024-01-01'', NULL)');
+-- dates and local timestamps are days of no zone
+SELECT * FROM stock_ledger(NULL::record, 'VALUES (timestamp ''2024-01-01 23:59:59.999999'', 1), (''2024-01-02 00:00'', 2), (''1999-12-31 23:00'', 4)', 'Asia/Tokyo')
+	AS l(day date, change bigint, balance bigint);
+-- keys: none; four; of many ranges, which do not fit into one integer; with dropped columns in the row type
+SELECT * FROM stock_ledger(NULL::record, 'SELECT event_time, quantity FROM event WHERE id <= 30') AS l(day date, change smallint, balance integer);
+SELECT * FROM stock_ledger(NULL::record, $$VALUES (1, 2::smallint, date '2020-01-01', 4::bigint, now(), 5), (1, 2::smallint, '2019-01-01', 4, now(), 6)$$)
+	AS l(a int, b smallint, c date, e bigint, day date, change bigint, balance bigint) LIMIT 1 \gset first_
+SELECT :first_balance AS balance, :'first_c' AS c;
+SELECT l.a, l.b, l.balance FROM stock_ledger(NULL::record, $$VALUES (9223372036854775807, -9223372036854775808, date '2020-01-01', 1), (-9223372036854775808, 0, '2020-01-01', 2),
+	(9223372036854775807, -9223372036854775807, '2020-01-01', 3), (0, 0, '2020-01-01', 4)$$) AS l(a bigint, b bigint, day date, change bigint, balance bigint);
+CREATE TABLE dropped (x int, store_id integer, y text, day date, change bigint, balance bigint, z int);
+ALTER TABLE dropped DROP x, DROP y, DROP z;
+SELECT * FROM stock_ledger(NULL::dropped, 'VALUES (1, date ''2024-01-01'', 10), (1, ''2024-01-03'', -4), (NULL, ''2024-01-03'', 1)');
+-- a view, a name that needs quotes, no rows at all
+CREATE VIEW "Odd ""events""" AS SELECT store_id AS "Store", event_time AS "when", quantity AS "select" FROM event WHERE id <= 3;
+SELECT count(*), sum(change) FROM stock_ledger(NULL::plain_line, '"Odd ""events"""'::regclass, '{Store}', 'when', 'select');
+SELECT * FROM stock_ledger(NULL::plain_line, 'SELECT store_id, event_time, quantity FROM event WHERE false');
+
+-- what the largest numbers do: the bounds are reached, never passed
+SELECT balance FROM stock_ledger(NULL::record, 'VALUES (date ''2024-01-01'', 9223372036854775806), (''2024-01-01'', 1)') AS l(day date, change bigint, balance bigint);
+SELECT balance FROM stock_ledger(NULL::record, 'VALUES (date ''2024-01-01'', 9223372036854775807), (''2024-01-01'', 1)') AS l(day date, change bigint, balance bigint);
+SELECT balance FROM stock_ledger(NULL::record, 'VALUES (date ''2024-01-01'', 9223372036854775807), (''2024-01-02'', 1)') AS l(day date, change bigint, balance bigint);
+SELECT balance FROM stock_ledger(NULL::record, 'VALUES (date ''2024-01-01'', -9223372036854775808), (''2024-01-02'', -1)') AS l(day date, change bigint, balance bigint);
+SELECT balance FROM stock_ledger(NULL::record, 'VALUES (date ''2024-01-01'', -9223372036854775808, true), (''2024-01-02'', 5, true)') AS l(day date, change bigint, balance bigint);
+SELECT balance FROM stock_ledger(NULL::record, 'VALUES (date ''2024-01-01'', 9223372036854775807::numeric), (''2024-01-02'', 1)') AS l(day date, change numeric, balance numeric);
+SELECT balance FROM stock_ledger(NULL::record, 'VALUES (date ''2024-01-01'', 2147483647), (''2024-01-02'', 1)') AS l(day date, change integer, balance integer);
+SELECT balance FROM stock_ledger(NULL::record, 'VALUES (date ''2024-01-01'', ''NaN''::numeric)') AS l(day date, change numeric, balance numeric);
+SELECT day FROM stock_ledger(NULL::record, 'VALUES (date ''infinity'', 1)') AS l(day date, change integer, balance integer);
+SELECT day FROM stock_ledger(NULL::record, 'VALUES (''-infinity''::timestamptz, 1)') AS l(day date, change integer, balance integer);
+SELECT day FROM stock_ledger(NULL::record, 'VALUES (''294276-12-31''::timestamptz, 1)') AS l(day date, change integer, balance integer);
+SELECT day FROM stock_ledger(NULL::record, 'VALUES (''40000-12-31 23:59:59.999999+0''::timestamptz, 1, true), (''4713-01-01 00:00+0 BC'', 1, true)') AS l(day date, change integer, balance integer);
+
+-- what does not fit is refused
+SELECT * FROM stock_ledger(NULL::bigint, 'SELECT 1');
+SELECT * FROM stock_ledger(NULL::event, 'SELECT 1');
+SELECT * FROM stock_ledger(NULL::plain_line, 'SELECT 1');
+SELECT * FROM stock_ledger(NULL::plain_line, 'SELECT 1, now(), 2');
+SELECT * FROM stock_ledger(NULL::plain_line, 'SELECT 1::bigint, 2, 3');
+SELECT * FROM stock_ledger(NULL::plain_line, 'SELECT 1::bigint, now(), 3.5');
+SELECT * FROM stock_ledger(NULL::plain_line, 'SELECT 1::bigint, now(), ''x''::text');
+SELECT * FROM stock_ledger(NULL::plain_line, 'SELECT 1::bigint, now(), 3, 4');
+SELECT * FROM stock_ledger(NULL::record, 'SELECT point(1, 2), now(), 3') AS l(a point, day date, change bigint, balance bigint);
+SELECT * FROM stock_ledger(NULL::record, 'SELECT ''1''::xid, now(), 3') AS l(a xid, day date, change bigint, balance bigint);
+SELECT * FROM stock_ledger(NULL::plain_line, 'SELECT 1::bigint, now(), 3; SELECT 2::bigint, now(), 3');
+SELECT * FROM stock_ledger(NULL::plain_line, 'DELETE FROM event RETURNING store_id, event_time, quantity');
+SELECT * FROM stock_ledger(NULL::plain_line, 'EXPLAIN SELECT 1');
+SELECT * FROM stock_ledger(NULL::plain_line, '');
+SELECT * FROM stock_ledger(NULL::plain_line, NULL);
+SELECT * FROM stock_ledger(NULL::plain_line, 'SELECT 1::bigint, now(), 3', 'Mars/Olympus');
+SELECT * FROM stock_ledger(NULL::plain_line, 'event', '{store_id}', 'event_time', 'quantities');
+SELECT * FROM stock_ledger(NULL::plain_line, 'event', '{NULL}', 'event_time', 'quantity');
+SELECT * FROM stock_ledger(NULL::plain_line, 0::regclass, '{store_id}', 'event_time', 'quantity');
+SELECT count(*) FROM event;
+
+-- snapshots: each key from the day of its first movement on
+CREATE TYPE snapshot AS (day date, store_id bigint, product text, quantity bigint);
+CREATE FUNCTION snapshot_oracle(days date[]) RETURNS SETOF snapshot LANGUAGE sql STABLE AS $$
+	SELECT d, store_id, product, balance
+	FROM (SELECT DISTINCT d FROM unnest(days) d) d CROSS JOIN (SELECT DISTINCT store_id, product FROM wanted) k
+	CROSS JOIN LATERAL (SELECT balance FROM wanted w WHERE (w.store_id, w.product) = (k.store_id, k.product) AND w.day <= d ORDER BY w.day DESC LIMIT 1) b
+$$;
+\set days '{2018-02-20,2018-02-10,2018-02-14,2018-02-18,2018-02-18,2018-02-17,2018-06-30}'
+SELECT * FROM compare(format('SELECT * FROM snapshot_oracle(%L)', :'days'), format($$SELECT * FROM stock_snapshots(NULL::snapshot,
+	'SELECT store_id, product, event_time, quantity, event_type = ''stocktake'' FROM event', %L, 'America/Sao_Paulo')$$, :'days'));
+BEGIN;
+SET LOCAL work_mem = '64kB';
+SET LOCAL hash_mem_multiplier = 1;
+SELECT * FROM compare(format('SELECT day, store_id + 10 * i, product, quantity FROM snapshot_oracle(%L), generate_series(0, 9) i', :'days'), format($$SELECT * FROM stock_snapshots(NULL::snapshot,
+	'SELECT store_id + 10 * i, product, event_time, quantity, event_type = ''stocktake'' FROM generate_series(0, 9) i, event', %L, 'America/Sao_Paulo')$$, :'days'));
+ROLLBACK;
+SELECT * FROM stock_snapshots(NULL::record, 'VALUES (1, date ''2024-01-02'', 1.5), (0, ''2024-01-03'', 2.5), (1, ''2024-01-04'', -1)', '{2024-01-04,2024-01-01,2024-01-02,2024-01-03}')
+	AS s(day date, store_id int, quantity numeric);
+SELECT count(*) FROM stock_snapshots(NULL::snapshot, 'SELECT store_id, product, event_time, quantity FROM event', '{}');
+SELECT count(*) FROM stock_snapshots(NULL::snapshot, 'SELECT store_id, product, event_time, quantity FROM event', '{2018-02-20,NULL}');
+SELECT count(*) FROM stock_snapshots(NULL::snapshot, 'SELECT store_id, product, event_time, quantity FROM event', '{infinity}');
+SELECT count(*) FROM stock_snapshots(NULL::stock_line, 'SELECT store_id, product, event_time, quantity FROM event', '{}');
+
+DROP FUNCTION snapshot_oracle, plain_oracle, oracle, compare;
+DROP VIEW "Odd ""events""";
+DROP TABLE event, stock_line, wanted, dropped;
+DROP TYPE number_line, plain_line, snapshot;
