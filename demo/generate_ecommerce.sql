@@ -36,14 +36,12 @@ FROM generate_series(1, :products) AS product_id,
      LATERAL (SELECT (array[12, 13, 21, 22, 23, 111, 112, 311, 321])[1 + floor(pg_temp.u(product_id, 7) * 9)::integer] AS id) AS pick,
      LATERAL (SELECT product_category_id AS id, lower(category_name) AS name FROM product_category WHERE product_category_id = pick.id) AS category,
      generate_series(0, floor(7 * pg_temp.u(product_id, 8) ^ 3)::integer) AS nth;
-INSERT INTO product_hub SELECT DISTINCT product_id FROM product_version;
-INSERT INTO product (product_id, product_title, product_brand, product_category_id, unit_price, sku, created_at, updated_at, is_current, valid_from, valid_to)
-SELECT product_id, product_title, product_brand, product_category_id, unit_price, 'SKU-' || product_id, created_at, valid_from,
-       lead(valid_from) OVER w IS NULL, valid_from, coalesce(lead(valid_from) OVER w, 'infinity')
-FROM product_version
-WINDOW w AS (PARTITION BY product_id ORDER BY valid_from);
+SELECT format('products: %s, changed %s times', inserted, changed) AS step
+FROM scd2_merge('product', 'SELECT product_id, product_title, product_brand, product_category_id, unit_price, ''SKU-'' || product_id AS sku,
+                                   created_at, valid_from AS updated_at
+                            FROM product_version')
+\gset
 SELECT setval(pg_get_serial_sequence('product', 'product_id'), :products) \g /dev/null
-\set step 'products with price changes'
 \ir step.sql
 
 -- A customer comes on some day, buys at a rate of their own (a few often, most seldom), and stays away for good after a while.
@@ -61,13 +59,12 @@ SELECT customer_id, nth,
        pg_temp.pick('{Lyon/Rhone/France,Paris/Paris/France,Leeds/Yorkshire/United Kingdom,London/London/United Kingdom,Porto/Norte/Portugal,Berlin/Berlin/Germany,Kiel/Holstein/Germany,Oslo/Oslo/Norway}',
                     (pg_temp.u(customer_id, 18) + nth / 8.0)::numeric % 1) AS place
 FROM shopper, generate_series(0, floor(1.2 * pg_temp.u(customer_id, 19))::integer) AS nth;
-INSERT INTO customer_hub SELECT customer_id FROM shopper;
-INSERT INTO customer (customer_id, first_name, last_name, email, city, state, country, customer_age, updated_at, is_current, valid_from, valid_to)
-SELECT customer_id, first_name, last_name, lower(first_name || '.' || last_name) || customer_id || '@example.org',
-       split_part(place, '/', 1), split_part(place, '/', 2), split_part(place, '/', 3), customer_age, valid_from,
-       lead(nth) OVER w IS NULL, CASE nth WHEN 0 THEN '-infinity' ELSE valid_from END, coalesce(lead(valid_from) OVER w, 'infinity')
-FROM customer_version
-WINDOW w AS (PARTITION BY customer_id ORDER BY nth);
+SELECT format('customers: %s, changed %s times; campaigns', inserted, changed) AS step
+FROM scd2_merge('customer', 'SELECT customer_id, first_name, last_name, lower(first_name || ''.'' || last_name) || customer_id || ''@example.org'' AS email,
+                                    split_part(place, ''/'', 1) AS city, split_part(place, ''/'', 2) AS state, split_part(place, ''/'', 3) AS country,
+                                    customer_age, valid_from AS updated_at
+                             FROM customer_version')
+\gset
 SELECT setval(pg_get_serial_sequence('customer', 'customer_id'), :customers) \g /dev/null
 
 INSERT INTO campaign (campaign_id, campaign_name, campaign_start_time, campaign_end_time, campaign_description) VALUES
@@ -77,7 +74,6 @@ INSERT INTO campaign (campaign_id, campaign_name, campaign_start_time, campaign_
     (4, 'Back to school', '2024-07-10', '2024-09-01', 'overlaps the summer festival'),
     (5, 'Winter gifts', '2024-11-20', NULL, 'no end set');
 SELECT setval(pg_get_serial_sequence('campaign', 'campaign_id'), 5) \g /dev/null
-\set step 'customers who move, campaigns'
 \ir step.sql
 
 -- Orders, then their lines.  More is bought before Christmas; every tenth order is of a guest.

@@ -28,12 +28,10 @@ SELECT user_id, nth, '2024-01-01'::timestamptz + joined * interval '1 day' AS cr
        initcap(pg_temp.pick('{ana,bo,cleo,dan,eve,finn,gia,hal,ida,jon,kai,liv}', pg_temp.u(user_id, 7))) AS name,
        CASE nth WHEN 0 THEN 'active' WHEN 1 THEN 'inactive' ELSE 'deleted' END AS status
 FROM member, generate_series(0, CASE WHEN back_on IS NULL AND left_on < 240 THEN floor(3 * pg_temp.u(user_id, 8))::integer ELSE 0 END) AS nth;
-INSERT INTO user_hub SELECT user_id FROM member;
-INSERT INTO "user" (user_id, status, name, email, created_at, updated_at, is_current, valid_from, valid_to)
-SELECT user_id, status, name, lower(name) || user_id || '@example.org', created_at, valid_from,
-       lead(nth) OVER w IS NULL, valid_from, coalesce(lead(valid_from) OVER w, 'infinity')
-FROM user_version
-WINDOW w AS (PARTITION BY user_id ORDER BY nth);
+SELECT format('users who join, leave and come back: %s, changed %s times; devices, campaigns', inserted, changed) AS step
+FROM scd2_merge('"user"', 'SELECT user_id, status, name, lower(name) || user_id || ''@example.org'' AS email, created_at, valid_from AS updated_at
+                           FROM user_version')
+\gset
 SELECT setval(pg_get_serial_sequence('"user"', 'user_id'), :users) \g /dev/null
 
 INSERT INTO device (device_id, device_type, os) VALUES
@@ -48,7 +46,6 @@ INSERT INTO campaign (campaign_id, campaign_type, campaign_name, campaign_desc, 
     (4, 'conversion', 'Autumn offers', 'returning users', '2024-08-01', '2024-08-15', '2024-12-01'),
     (5, 'conversion', 'Always on', 'no end set', '2023-12-01', '2024-01-01', NULL);
 SELECT setval(pg_get_serial_sequence('campaign', 'campaign_id'), 5) \g /dev/null
-\set step 'users who join, leave and come back; devices, campaigns'
 \ir step.sql
 
 -- The days on which each user is there.
@@ -67,16 +64,15 @@ FROM (SELECT user_id, day, pg_temp.u(id, 12) AS at, id FROM presence WHERE pg_te
       UNION ALL
       SELECT user_id, -1 - floor(30 * pg_temp.u(user_id, 14))::integer, pg_temp.u(user_id, 15), -user_id
       FROM member WHERE joined < -31 AND share > 0.2) p;
-INSERT INTO content_hub SELECT content_id FROM post;
-INSERT INTO content (content_id, content_type, content_name, content_desc, creator_id, created_at, updated_at, is_current, valid_from, valid_to)
-SELECT content_id, pg_temp.pick('{post,post,post,photo,photo,video,story}', pg_temp.u(content_id, 16)),
-       'Post ' || content_id || CASE nth WHEN 1 THEN ' (edited)' ELSE '' END, NULL, creator_id, created_at, valid_from,
-       lead(nth) OVER w IS NULL, valid_from, coalesce(lead(valid_from) OVER w, 'infinity')
-FROM post, generate_series(0, CASE WHEN pg_temp.u(content_id, 17) < 0.1 THEN 1 ELSE 0 END) AS nth,
-     LATERAL (SELECT created_at + nth * (pg_temp.u(content_id, 18) + 0.01) * interval '2 days' AS valid_from) v
-WINDOW w AS (PARTITION BY content_id ORDER BY nth);
+CREATE TEMP TABLE content_version ON COMMIT DROP AS
+SELECT content_id, pg_temp.pick('{post,post,post,photo,photo,video,story}', pg_temp.u(content_id, 16)) AS content_type,
+       'Post ' || content_id || CASE nth WHEN 1 THEN ' (edited)' ELSE '' END AS content_name, creator_id, created_at,
+       created_at + nth * (pg_temp.u(content_id, 18) + 0.01) * interval '2 days' AS updated_at
+FROM post, generate_series(0, CASE WHEN pg_temp.u(content_id, 17) < 0.1 THEN 1 ELSE 0 END) AS nth;
+SELECT format('posts: %s, edited %s times', inserted, changed) AS step
+FROM scd2_merge('content', 'content_version'::regclass)
+\gset
 SELECT setval(pg_get_serial_sequence('content', 'content_id'), (SELECT max(content_id) FROM post)) \g /dev/null
-\set step 'posts'
 \ir step.sql
 
 -- Views of what was posted on earlier days, the newest and a few favourites most; of them likes, comments and shares.

@@ -1,4 +1,5 @@
--- Loads the UCI data set "Online Retail" (CSV on standard input) into an empty e-commerce model on the search_path:
+-- Loads the UCI data set "Online Retail" (CSV on standard input) into an empty e-commerce model on the search_path,
+-- fastest before ecommerce_foreign_keys():
 --
 --   zcat online_retail.csv.gz | psql -v ON_ERROR_STOP=1 -c 'SET search_path = ecommerce, ecomsocial, public' \
 --                                    -f demo/load_online_retail.sql
@@ -12,7 +13,7 @@
 
 SELECT clock_timestamp() AS step_began \gset
 BEGIN;
-SET LOCAL work_mem = '64MB';
+SET LOCAL work_mem = '192MB';
 
 CREATE TEMP TABLE raw (
     line     integer GENERATED ALWAYS AS IDENTITY,
@@ -32,13 +33,13 @@ ANALYZE raw;
 
 -- Keys: an invoice is its digits (C536379 is the cancellation 536379), a product its code in one case.
 CREATE TEMP TABLE clean ON COMMIT DROP AS
-SELECT line, substring(invoice FROM '\d+')::bigint AS order_id, invoice LIKE 'C%' AS cancelled, upper(code) AS sku, t.title,
-       quantity, at AS local_time, at AT TIME ZONE 'Europe/London' AS order_time, price, quantity * price AS amt,
-       split_part(customer, '.', 1)::bigint AS customer_id, country,
-       row_number() OVER (PARTITION BY invoice ORDER BY line)::integer AS line_number
-FROM raw
+SELECT line, order_id, cancelled, sku, t.title, quantity, at AS local_time, at AT TIME ZONE 'Europe/London' AS order_time,
+       price, quantity * price AS amt, split_part(customer, '.', 1)::bigint AS customer_id, country,
+       row_number() OVER (PARTITION BY order_id ORDER BY line)::integer AS line_number,
+       bool_and(sku IN ('POST', 'DOT', 'C2')) OVER (PARTITION BY order_id) AS only_shipping
+FROM (SELECT *, ltrim(invoice, 'AC')::bigint AS order_id, invoice LIKE 'C%' AS cancelled, upper(code) AS sku FROM raw) r
 LEFT JOIN (SELECT title AS raw_title, nullif(regexp_replace(btrim(title), '\s+', ' ', 'g'), '') AS title
-           FROM raw WHERE title IS NOT NULL GROUP BY title) t ON t.raw_title = raw.title;
+           FROM raw WHERE title IS NOT NULL GROUP BY title) t ON t.raw_title = r.title;
 ANALYZE clean;
 
 -- Only paid lines name a product: '?', 'check' and 'damages' stand on the others.
@@ -51,18 +52,22 @@ ANALYZE paid_title;
 
 -- The keepers of the stock write lines without price and customer whose quantity is the change of stock: those
 -- below zero that are no cancellation, and those above zero whose text is no title ('found').
-CREATE TEMP TABLE line ON COMMIT DROP AS
+CREATE TEMP TABLE stock_line ON COMMIT DROP AS
+SELECT line
+FROM clean c
+WHERE price = 0 AND customer_id IS NULL AND NOT cancelled
+  AND (quantity < 0 OR title IS NULL OR NOT EXISTS (SELECT FROM paid_title p WHERE p.sku = c.sku AND p.title = c.title));
+ANALYZE stock_line;
+
+CREATE TEMP VIEW line AS
 SELECT c.*,
        CASE
-           WHEN sku IN ('POST', 'DOT', 'C2') THEN
-               CASE WHEN bool_and(sku IN ('POST', 'DOT', 'C2')) OVER (PARTITION BY order_id) THEN 'postage' ELSE 'shipping' END
+           WHEN sku IN ('POST', 'DOT', 'C2') THEN CASE WHEN only_shipping THEN 'postage' ELSE 'shipping' END
            WHEN sku IN ('D', 'M', 'S', 'B', 'AMAZONFEE', 'BANK CHARGES', 'CRUK', 'PADS') OR sku LIKE 'GIFT%' THEN 'service'
-           WHEN price = 0 AND customer_id IS NULL AND NOT cancelled AND (quantity < 0 OR p.title IS NULL) THEN 'stock'
+           WHEN s.line IS NOT NULL THEN 'stock'
            ELSE 'product'
        END AS kind
-FROM clean c
-LEFT JOIN (SELECT DISTINCT sku, title FROM paid_title) p USING (sku, title);
-ANALYZE line;
+FROM clean c LEFT JOIN stock_line s USING (line);
 \set step 'sorted its lines into products, services, shipping and stock'
 \ir step.sql
 
@@ -121,6 +126,7 @@ SELECT row_number() OVER (ORDER BY sku) AS product_id, sku, created_at,
 FROM key LEFT JOIN title USING (sku);
 ANALYZE product_key;
 
+-- What does not change makes no version, so every month that tells something may be given to the merge.
 -- A product has the title of most paid lines of a month, and as list price what most lines of known customers paid in
 -- a month, none where it has no such line.  (Retail and wholesale prices stand side by side in the file, so consecutive prices tell of no change.)
 CREATE TEMP TABLE product_version ON COMMIT DROP AS
@@ -147,47 +153,27 @@ WITH title AS (
            max(title) OVER (PARTITION BY product_id, greatest(titles, 1)) AS title,
            max(price) OVER (PARTITION BY product_id, greatest(prices, 1)) AS price
     FROM told
-), compared AS (
-    SELECT *, lag(ROW (title, price)) OVER (PARTITION BY product_id ORDER BY valid_from) AS before
-    FROM filled
 )
-SELECT product_id, valid_from, title, price
-FROM compared
-WHERE before IS DISTINCT FROM ROW (title, price);
+SELECT product_id, title AS product_title, product_category_id, price AS unit_price, sku, created_at, valid_from AS updated_at
+FROM filled JOIN product_key USING (product_id);
 
-INSERT INTO product_hub SELECT product_id FROM product_key;
-INSERT INTO product (product_id, product_title, product_category_id, unit_price, sku, created_at, updated_at, is_current, valid_from, valid_to)
-SELECT product_id, title, product_category_id, price, sku, created_at, valid_from,
-       lead(valid_from) OVER w IS NULL, valid_from, coalesce(lead(valid_from) OVER w, 'infinity')
-FROM product_version JOIN product_key USING (product_id)
-WINDOW w AS (PARTITION BY product_id ORDER BY valid_from);
+SELECT format('products with the history of their titles and list prices: %s, changed %s times', inserted, changed) AS step
+FROM scd2_merge('product', 'product_version'::regclass)
+\gset
 SELECT setval(pg_get_serial_sequence('product', 'product_id'), max(product_id)) FROM product_key \g /dev/null
-\set step 'products with the history of their titles and list prices'
 \ir step.sql
 
 -- Of a customer the file tells the country only.
 CREATE TEMP TABLE customer_version ON COMMIT DROP AS
-WITH told AS (      -- the last line of a moment decides
-    SELECT DISTINCT ON (customer_id, order_time) customer_id, order_time, country
-    FROM line
-    WHERE customer_id IS NOT NULL
-    ORDER BY customer_id, order_time, line DESC
-), compared AS (
-    SELECT *, lag(country) OVER (PARTITION BY customer_id ORDER BY order_time) AS before
-    FROM told
-)
-SELECT customer_id, order_time AS valid_from, country
-FROM compared
-WHERE before IS DISTINCT FROM country;
+SELECT DISTINCT ON (customer_id, order_time) customer_id, country, order_time AS updated_at     -- the last line of a moment decides
+FROM line
+WHERE customer_id IS NOT NULL
+ORDER BY customer_id, order_time, line DESC;
 
-INSERT INTO customer_hub SELECT DISTINCT customer_id FROM customer_version;
-INSERT INTO customer (customer_id, country, updated_at, is_current, valid_from, valid_to)
-SELECT customer_id, country, valid_from, lead(valid_from) OVER w IS NULL,
-       CASE row_number() OVER w WHEN 1 THEN '-infinity' ELSE valid_from END, coalesce(lead(valid_from) OVER w, 'infinity')
-FROM customer_version
-WINDOW w AS (PARTITION BY customer_id ORDER BY valid_from);
+SELECT format('customers with the history of their countries: %s, changed %s times', inserted, changed) AS step
+FROM scd2_merge('customer', 'customer_version'::regclass)
+\gset
 SELECT setval(pg_get_serial_sequence('customer', 'customer_id'), max(customer_id)) FROM customer_version \g /dev/null
-\set step 'customers with the history of their countries'
 \ir step.sql
 
 INSERT INTO order_line (order_id, order_time, customer_id, store_id, product_id, product_category_id, count, amt,

@@ -28,6 +28,25 @@ $$;
 COMMENT ON FUNCTION order_line_fill()
     IS 'trigger of order_line: a category, price or amt that is not given is taken from the product''s version valid at order_time';
 
+CREATE FUNCTION ecommerce_foreign_keys(schema name) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
+    ALTER TABLE product_category ADD FOREIGN KEY (parent_category_id) REFERENCES product_category;
+    ALTER TABLE product ADD FOREIGN KEY (product_category_id) REFERENCES product_category;
+    ALTER TABLE order_line
+        ADD FOREIGN KEY (customer_id) REFERENCES customer_hub,
+        ADD FOREIGN KEY (campaign_id) REFERENCES campaign,
+        ADD FOREIGN KEY (product_id) REFERENCES product_hub,
+        ADD FOREIGN KEY (product_category_id) REFERENCES product_category;
+    ALTER TABLE inventory_event ADD FOREIGN KEY (product_id) REFERENCES product_hub;
+END
+$$;
+COMMENT ON FUNCTION ecommerce_foreign_keys(name)
+    IS 'adds the foreign keys of an e-commerce model that was made without them: after a first load, it checks all rows at once';
+
 CREATE FUNCTION create_ecommerce(schema name DEFAULT 'ecommerce', time_zone text DEFAULT 'UTC', partition_by text DEFAULT 'none',
                                  foreign_keys boolean DEFAULT true, fill_from_product boolean DEFAULT true)
     RETURNS TABLE (object text, question text, try text)
@@ -216,14 +235,7 @@ BEGIN
     COMMENT ON VIEW product_as_of IS 'products as they were at the moment of the setting ecomsocial.as_of';
 
     IF foreign_keys THEN
-        ALTER TABLE product_category ADD FOREIGN KEY (parent_category_id) REFERENCES product_category;
-        ALTER TABLE product ADD FOREIGN KEY (product_category_id) REFERENCES product_category;
-        ALTER TABLE order_line
-            ADD FOREIGN KEY (customer_id) REFERENCES customer_hub,
-            ADD FOREIGN KEY (campaign_id) REFERENCES campaign,
-            ADD FOREIGN KEY (product_id) REFERENCES product_hub,
-            ADD FOREIGN KEY (product_category_id) REFERENCES product_category;
-        ALTER TABLE inventory_event ADD FOREIGN KEY (product_id) REFERENCES product_hub;
+        PERFORM ecomsocial.ecommerce_foreign_keys(schema);
     END IF;
     IF fill_from_product THEN
         CREATE TRIGGER order_line_fill BEFORE INSERT ON order_line FOR EACH ROW

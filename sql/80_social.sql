@@ -2,6 +2,27 @@
 -- The social model: create_social() makes ordinary tables of the caller's.
 -- Definitions of every column and report: docs/models.md.
 
+CREATE FUNCTION social_foreign_keys(schema name) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
+    ALTER TABLE content ADD FOREIGN KEY (creator_id) REFERENCES user_hub;
+    ALTER TABLE content_event
+        ADD FOREIGN KEY (content_id) REFERENCES content_hub,
+        ADD FOREIGN KEY (creator_id) REFERENCES user_hub,
+        ADD FOREIGN KEY (viewer_id) REFERENCES user_hub,
+        ADD FOREIGN KEY (device_id) REFERENCES device;
+    ALTER TABLE ad_event
+        ADD FOREIGN KEY (campaign_id) REFERENCES campaign,
+        ADD FOREIGN KEY (user_id) REFERENCES user_hub,
+        ADD FOREIGN KEY (device_id) REFERENCES device;
+END
+$$;
+COMMENT ON FUNCTION social_foreign_keys(name)
+    IS 'adds the foreign keys of a social model that was made without them: after a first load, it checks all rows at once';
+
 CREATE FUNCTION create_social(schema name DEFAULT 'social', time_zone text DEFAULT 'UTC', partition_by text DEFAULT 'none',
                               foreign_keys boolean DEFAULT true, active text DEFAULT 'all')
     RETURNS TABLE (object text, question text, try text)
@@ -184,16 +205,7 @@ BEGIN
     COMMENT ON VIEW content_as_of IS 'content as it was at the moment of the setting ecomsocial.as_of';
 
     IF foreign_keys THEN
-        ALTER TABLE content ADD FOREIGN KEY (creator_id) REFERENCES user_hub;
-        ALTER TABLE content_event
-            ADD FOREIGN KEY (content_id) REFERENCES content_hub,
-            ADD FOREIGN KEY (creator_id) REFERENCES user_hub,
-            ADD FOREIGN KEY (viewer_id) REFERENCES user_hub,
-            ADD FOREIGN KEY (device_id) REFERENCES device;
-        ALTER TABLE ad_event
-            ADD FOREIGN KEY (campaign_id) REFERENCES campaign,
-            ADD FOREIGN KEY (user_id) REFERENCES user_hub,
-            ADD FOREIGN KEY (device_id) REFERENCES device;
+        PERFORM ecomsocial.social_foreign_keys(schema);
     END IF;
     IF partition_by <> 'none' THEN
         CREATE TABLE content_event_default PARTITION OF content_event DEFAULT;

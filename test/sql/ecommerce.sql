@@ -33,7 +33,8 @@ SET search_path = shop, public;
 INSERT INTO product_category (product_category_id, category_name) VALUES (1, 'mugs'), (2, 'cups');
 INSERT INTO product_current (product_id, product_title, product_category_id, unit_price, created_at, updated_at)
 VALUES (7, 'mug', 1, 5, '2024-01-01', '2024-01-01');
-SELECT ecomsocial.scd2_upsert('product', '{"product_id": 7, "product_category_id": 2, "unit_price": 6}', '2024-03-01');
+SELECT changed FROM ecomsocial.scd2_merge('product', $$ SELECT product_id, product_title, 2::bigint AS product_category_id, 6 AS unit_price,
+                                                               created_at, '2024-03-01'::timestamptz AS updated_at FROM product $$);
 INSERT INTO order_line (order_id, order_time, product_id, count) VALUES (1, '2024-02-29 23:59', 7, 2), (2, '2024-03-01', 7, -2);
 INSERT INTO order_line (order_id, order_time, product_id, product_category_id, count, unit_price_at_purchase, amt) VALUES (3, '2024-03-02', 7, 1, 3, 4.995, 14.98);
 INSERT INTO order_line (order_id, order_time, product_id, count) VALUES (4, '2023-12-31', 7, 1);

@@ -17,7 +17,8 @@ SELECT nspname FROM pg_namespace WHERE nspname IN ('n2', 'social');
 SET search_path = net, public;
 INSERT INTO user_current (name, created_at, updated_at) VALUES ('ann', '2024-01-01', '2024-01-01') RETURNING user_id;
 UPDATE user_current SET last_active_date = '2024-02-01';        -- overwritten: no version
-SELECT ecomsocial.scd2_upsert('"user"', '{"user_id": 1, "status": "paused"}', '2024-02-02');
+SELECT changed FROM ecomsocial.scd2_merge('"user"', $$ SELECT user_id, 'paused' AS status, name, created_at, '2024-02-02'::timestamptz AS updated_at
+                                                         FROM "user" $$);
 SELECT user_id, name, status, last_active_date, valid_from, valid_to FROM "user" ORDER BY valid_from;
 INSERT INTO content_current (content_type, creator_id, created_at, updated_at) VALUES ('post', 1, '2024-01-01', '2024-01-01') RETURNING content_id;
 INSERT INTO content_current (content_type, creator_id) VALUES ('post', 2);
