@@ -1,0 +1,282 @@
+-- The reports of the social model, each against an independent formulation in
+-- plain SQL over the raw events.
+SET client_min_messages = warning;
+SET timezone = 'Asia/Tokyo';         -- the model's zone counts, not the session's
+SELECT count(*) > 0 AS made FROM ecomsocial.create_social('net', time_zone => 'America/New_York', foreign_keys => false);
+SET search_path = net, ecomsocial, public;
+
+-- rows that only one of two queries gives; nothing where they are equal
+CREATE FUNCTION public.difference(ours text, oracle text) RETURNS TABLE (side text, "row" text) LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY EXECUTE format($q$
+        WITH a AS MATERIALIZED (%s), b AS MATERIALIZED (%s)
+        SELECT s, r FROM (
+            SELECT 'ours', x::text FROM (TABLE a EXCEPT ALL TABLE b) x
+            UNION ALL SELECT 'oracle', x::text FROM (TABLE b EXCEPT ALL TABLE a) x
+            UNION ALL SELECT 'no rows', '' WHERE NOT EXISTS (TABLE b)) d(s, r) ORDER BY s, r LIMIT 10 $q$, ours, oracle);
+END $$;
+CREATE FUNCTION reports() RETURNS SETOF text LANGUAGE sql AS $$
+    SELECT unnest('{active_users_daily,active_users_daily_by_device,active_users_monthly,active_users_monthly_by_device,user_growth,user_churn,documented_churn,
+        post_engagement,ad_performance,ad_performance_by_campaign,device_behaviour,device_event_mix,device_combinations,device_switches}'::text[]) $$;
+CREATE FUNCTION rows_of(report text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE n bigint;
+BEGIN
+    EXECUTE format('SELECT count(*) FROM %I', report) INTO n;
+    RETURN n;
+END $$;
+
+-- An empty model: every report answers, with nothing.
+CALL refresh_model('net');
+SELECT sum(rows_of(r)) AS rows, count(*) AS reports FROM reports() r;
+
+-- One user, one act, five minutes before midnight in New York.
+INSERT INTO content_event (event_time, event_type, viewer_id) VALUES ('2024-03-09 23:55 America/New_York', 'login', 1);
+CALL refresh_model('net');
+SELECT day, complete, dau, wau, mau, round(stickiness, 3) AS stickiness, dau_estimate, mau_estimate FROM active_users_daily;
+SELECT * FROM user_churn_stats ORDER BY period;
+SELECT period, period_start, complete, active, new, churned, quick_ratio FROM user_growth ORDER BY 1;
+DELETE FROM content_event;
+CALL refresh_model('net');
+SELECT sum(rows_of(r)) + (SELECT count(*) FROM user_activity) + (SELECT count(*) FROM user_churn_stats) AS left_over FROM reports() r;
+
+-- 100 days around a leap day and a night of 23 hours, two of them empty; users with gaps, NULL users, devices and contents.
+CREATE FUNCTION h(n integer, salt integer, m integer) RETURNS integer LANGUAGE sql IMMUTABLE AS
+    $$ SELECT (hashint8extended(n, salt) & 1073741823)::integer % m $$;
+INSERT INTO device SELECT i, (ARRAY['phone', 'tablet', 'desktop', NULL])[1 + i % 4], (ARRAY['ios', 'android', NULL])[1 + i % 3] FROM generate_series(1, 60) i;
+INSERT INTO content (content_id, content_type, created_at, valid_from, valid_to, is_current)
+SELECT i, (ARRAY['photo', 'video', 'story'])[1 + i % 3], timestamptz '2024-02-01', timestamptz '-infinity', timestamptz '2024-04-01', false FROM generate_series(1, 50) i
+UNION ALL SELECT i, CASE WHEN i < 10 THEN 'reel' ELSE (ARRAY['photo', 'video', 'story'])[1 + i % 3] END, '2024-02-01', '2024-04-01', 'infinity', true
+FROM generate_series(1, 50) i;
+INSERT INTO campaign SELECT i, 'awareness', 'campaign ' || i, NULL, '2024-02-01', '2024-03-01', '2024-05-01' FROM generate_series(1, 4) i;
+INSERT INTO "user" (user_id, name, created_at, updated_at) SELECT i, 'user ' || i, timestamptz '2024-02-10 03:00 UTC' + h(i, 1, 90) * interval '19 hours', '2024-02-01' FROM generate_series(1, 260) i;
+INSERT INTO content_event (event_time, event_type, content_id, creator_id, viewer_id, device_id)
+SELECT timestamptz '2024-02-15 00:00 America/New_York' + day * interval '24 hours' + h(n, 2, 86400) * interval '1 second',
+       CASE h(n, 3, 12) WHEN 0 THEN 'like' WHEN 1 THEN 'comment' WHEN 2 THEN 'share' WHEN 3 THEN 'login' WHEN 4 THEN 'unlike' WHEN 5 THEN 'post' WHEN 6 THEN 'poke' ELSE 'view' END,
+       CASE WHEN h(n, 4, 9) > 0 THEN 1 + h(n, 5, 50) END, 1 + h(n, 6, 40),
+       CASE WHEN h(n, 3, 12) <> 5 THEN 1 + (h(n, 7, 250) * (1 + h(n, 8, 3))) / 3 END, CASE WHEN h(n, 9, 12) > 0 THEN 1 + h(n, 10, 60) END
+FROM (SELECT n, h(n, 11, 100) AS day FROM generate_series(1, 6000) n) g
+WHERE day NOT IN (20, 21) AND (h(n, 7, 250) % 5 > 0 OR h(day, 12, 3) > 0 AND day / 30 <> 1);
+INSERT INTO ad_event (event_time, event_type, campaign_id, user_id, device_id, revenue, cost)
+SELECT timestamptz '2024-02-15 00:00 America/New_York' + day * interval '24 hours' + h(n, 22, 86400) * interval '1 second',
+       CASE WHEN h(n, 23, 12) = 0 THEN 'conversion' WHEN h(n, 23, 12) < 4 THEN 'click' WHEN h(n, 23, 12) = 4 THEN 'hide' ELSE 'impression' END,
+       CASE WHEN h(n, 24, 9) > 0 THEN 1 + h(n, 25, 3) END, CASE WHEN h(n, 26, 7) > 0 THEN 1 + h(n, 27, 260) END, CASE WHEN h(n, 28, 9) > 0 THEN 1 + h(n, 29, 60) END,
+       CASE WHEN h(n, 23, 12) = 0 THEN h(n, 30, 900) / 100.0 ELSE 0 END, CASE WHEN h(n, 23, 12) < 4 THEN h(n, 31, 50) / 100.0 ELSE 0 END
+FROM (SELECT n, h(n, 32, 100) AS day FROM generate_series(1, 1500) n) g WHERE day NOT IN (20, 21);
+CALL refresh_model('net');
+
+-- What the oracles share: acts with their local day.
+CREATE VIEW act AS
+SELECT (event_time AT TIME ZONE 'America/New_York')::date AS day, date_trunc('month', event_time AT TIME ZONE 'America/New_York')::date AS month, event_time,
+       coalesce(viewer_id, creator_id) AS user_id, coalesce(device_type, 'unknown') AS device_type, coalesce(os, 'unknown') AS os, 'content' AS source, event_type, event_id
+FROM content_event LEFT JOIN device USING (device_id)
+UNION ALL
+SELECT (event_time AT TIME ZONE 'America/New_York')::date, date_trunc('month', event_time AT TIME ZONE 'America/New_York')::date, event_time,
+       user_id, coalesce(device_type, 'unknown'), coalesce(os, 'unknown'), 'ad', event_type, event_id
+FROM ad_event LEFT JOIN device USING (device_id);
+CREATE VIEW user_day AS SELECT DISTINCT user_id, day FROM act WHERE user_id IS NOT NULL;
+-- the data has every case that is claimed
+SELECT (SELECT count(*) FROM act) AS acts, (SELECT count(DISTINCT user_id) FROM act) AS users, (SELECT min(day) FROM act) AS first, (SELECT max(day) FROM act) AS last,
+       (SELECT count(*) FROM act WHERE user_id IS NULL) > 0 AS no_user, (SELECT count(*) FROM act WHERE device_type = 'unknown') > 0 AS no_device,
+       (SELECT count(*) FROM content_event WHERE content_id IS NULL) > 0 AS no_content, (SELECT count(*) FROM content_event WHERE viewer_id IS NULL) > 0 AS posts,
+       (SELECT count(*) FROM act WHERE day = '2024-02-29') > 0 AS leap_day, (SELECT count(*) FROM act WHERE day = '2024-03-10') > 0 AS short_day,
+       (SELECT count(*) FROM act WHERE day <> event_time::date) > 0 AS other_zone, max - min + 1 - days AS empty_days
+FROM (SELECT min(day), max(day), count(DISTINCT day) AS days FROM act) d;
+
+-- Active users: exact ones equal, estimates within five standard errors
+SELECT * FROM difference('SELECT day, dau, wau, mau FROM active_users_daily', $$
+    SELECT d::date, (SELECT count(*) FROM user_day WHERE day = d), (SELECT count(DISTINCT user_id) FROM user_day WHERE day > d - interval '7 days' AND day <= d),
+           (SELECT count(DISTINCT user_id) FROM user_day WHERE day > d - interval '28 days' AND day <= d)
+    FROM generate_series((SELECT min(day) FROM user_day), (SELECT max(day) FROM user_day), interval '1 day') d$$);
+SELECT count(*) AS days, count(*) FILTER (WHERE dau = 0 AND stickiness = 0 AND dau_estimate IS NULL) AS empty_days,
+       bool_and(abs(coalesce(dau_estimate, 0) - dau) <= 5 * 0.02 * dau) AS dau_near, bool_and(abs(mau_estimate - mau) <= 5 * 0.02 * mau) AS mau_near,
+       bool_and(estimate_error < 0.02) AS error, bool_and(complete) AS complete
+FROM active_users_daily;
+SELECT * FROM difference('SELECT day, device_type, dau FROM active_users_daily_by_device', 'SELECT day, device_type, count(DISTINCT user_id) FROM act GROUP BY 1, 2');
+SELECT count(*) AS far FROM active_users_daily_by_device v
+WHERE abs(wau_estimate - (SELECT count(DISTINCT user_id) FROM act a WHERE a.device_type = v.device_type AND a.day > v.day - 7 AND a.day <= v.day)) > 0.1 * wau_estimate
+   OR abs(mau_estimate - (SELECT count(DISTINCT user_id) FROM act a WHERE a.device_type = v.device_type AND a.day > v.day - 28 AND a.day <= v.day)) > 0.1 * mau_estimate;
+SELECT * FROM difference('SELECT month, mau, round(mean_dau, 6), events FROM active_users_monthly', $$
+    SELECT month, (SELECT count(DISTINCT user_id) FROM act a WHERE a.month = m.month),
+           round((SELECT count(*)::numeric FROM user_day u WHERE date_trunc('month', u.day::timestamp) = m.month)
+               / (least((m.month + interval '1 month')::date, '2024-05-26') - greatest(m.month, '2024-02-15')), 6), count(*)
+    FROM act m GROUP BY month$$);
+SELECT month, complete, mau_estimate BETWEEN 0.9 * mau AND 1.1 * mau AS near FROM active_users_monthly ORDER BY 1;
+SELECT count(*) AS far FROM active_users_monthly_by_device v
+WHERE abs(mau_estimate - (SELECT count(DISTINCT user_id) FROM act a WHERE a.device_type = v.device_type AND a.month = v.month)) > 0.1 * mau_estimate
+   OR events <> (SELECT count(*) FROM act a WHERE a.device_type = v.device_type AND a.month = v.month);
+SELECT * FROM difference($$SELECT day, device_type, os, users, events FROM active_daily WHERE level = 'os'$$,
+    'SELECT day, device_type, os, count(DISTINCT user_id), count(*) FROM act GROUP BY 1, 2, 3');
+
+-- Growth and churn: sets compared in plain SQL
+CREATE FUNCTION growth_oracle(unit text) RETURNS TABLE (p period, start date, active bigint, new bigint, retained bigint, resurrected bigint, churned bigint, dormant bigint)
+LANGUAGE sql AS $$
+    WITH u AS MATERIALIZED (SELECT DISTINCT user_id, date_trunc(unit, day::timestamp)::date AS s FROM user_day),
+    f AS MATERIALIZED (SELECT user_id, min(s) AS first FROM u GROUP BY 1),
+    t AS (SELECT d::date AS s, (d - ('1 ' || unit)::interval)::date AS before FROM generate_series((SELECT min(s) FROM u), (SELECT max(s) FROM u), ('1 ' || unit)::interval) d),
+    k AS (SELECT t.s, t.before, f.first, EXISTS (SELECT FROM u WHERE u.user_id = f.user_id AND u.s = t.s) AS now,
+                 EXISTS (SELECT FROM u WHERE u.user_id = f.user_id AND u.s = t.before) AS then FROM t JOIN f ON f.first <= t.s)
+    SELECT unit::period, s, count(*) FILTER (WHERE now), count(*) FILTER (WHERE now AND first = s), count(*) FILTER (WHERE now AND k.then),
+           count(*) FILTER (WHERE now AND NOT k.then AND first < s), count(*) FILTER (WHERE NOT now AND k.then), count(*) FILTER (WHERE NOT now AND NOT k.then)
+    FROM k GROUP BY s $$;
+SELECT * FROM difference('SELECT period, period_start, active, new, retained, resurrected, CASE WHEN complete THEN churned ELSE -1 END, dormant FROM user_growth', $$
+    SELECT p, start, active, new, retained, resurrected, CASE WHEN start IN ('2024-05-01', '2024-05-20') AND p > 'day' THEN -1 ELSE churned END, dormant
+    FROM unnest(array['day', 'week', 'month']) u, growth_oracle(u)$$);
+SELECT period, period_start, complete, churned IS NULL AS churned_null, quick_ratio IS NULL AS ratio_null FROM user_growth WHERE NOT complete ORDER BY 1;
+SELECT bool_and(active = new + retained + resurrected) AS active_is_the_sum,
+       bool_and(lag = retained + churned) FILTER (WHERE complete AND lag IS NOT NULL) AS before_is_the_sum
+FROM (SELECT *, lag(active) OVER (PARTITION BY period ORDER BY period_start) FROM user_growth) g;
+SELECT * FROM difference('SELECT period, period_start, signups, registered FROM user_growth', $$
+    SELECT p, start, (SELECT count(*) FROM "user" WHERE is_current AND created_at >= start::timestamp AT TIME ZONE 'America/New_York' AND created_at < n AT TIME ZONE 'America/New_York'),
+           (SELECT count(*) FROM "user" WHERE is_current AND created_at < n AT TIME ZONE 'America/New_York')
+    FROM unnest(array['day', 'week', 'month']) u, growth_oracle(u), LATERAL (SELECT start::timestamp + ('1 ' || u)::interval) x(n)$$);
+SELECT * FROM difference($$SELECT period_start, active_before, churned, round(churn_rate, 6), round(retention_rate, 6) FROM user_churn WHERE period = 'month' AND complete$$, $$
+    SELECT start, retained + churned, churned, round(churned / nullif(retained + churned, 0)::numeric, 6), round(retained / nullif(retained + churned, 0)::numeric, 6)
+    FROM growth_oracle('month') WHERE start < '2024-05-01'$$);
+-- the documented query, but for its last months
+SELECT * FROM difference('SELECT month, round(churned_rate, 6) FROM documented_churn', $$
+    SELECT m.month, CASE WHEN m.month < '2024-04-01' THEN round(100.0 * count(*) FILTER (WHERE n.user_id IS NULL) / count(*), 6) END
+    FROM (SELECT DISTINCT user_id, month FROM act WHERE user_id IS NOT NULL) m
+    LEFT JOIN (SELECT DISTINCT user_id, month FROM act) n ON n.user_id = m.user_id AND n.month = (m.month + interval '1 month')::date
+    GROUP BY 1$$);
+SELECT * FROM difference('SELECT month, churned_rate::double precision FROM documented_churn',
+    $$SELECT * FROM ecomsocial.documented_churn('user_activity', 'user_id', 'days', time_zone => 'America/New_York')$$);
+
+-- The state of each user
+CREATE VIEW oracle_stats AS
+SELECT u.user_id, max(day) AS last_active_date, max(day) < p.start AS churned_flag,
+       CASE WHEN max(day) < p.start THEN (date_trunc(p.period, max(day)::timestamp) + ('1 ' || p.period)::interval)::date END AS churned_date,
+       bool_or(day >= p.start) AND NOT bool_or(day >= p.before AND day < p.start) AND bool_or(day < p.before) AS resurrected_flag, p.period
+FROM user_day u CROSS JOIN (VALUES ('day', date '2024-05-25', date '2024-05-24', date '2024-05-26'), ('month', '2024-04-01', '2024-03-01', '2024-05-01')) p(period, start, before, over)
+WHERE u.day < p.over
+GROUP BY u.user_id, p.period, p.start, p.before;
+SELECT * FROM difference('TABLE user_churn_stats', 'TABLE oracle_stats');
+SELECT period, bool_or(churned_flag) AND NOT bool_and(churned_flag) AS churned, bool_or(resurrected_flag) AND NOT bool_and(resurrected_flag) AS resurrected FROM user_churn_stats GROUP BY 1 ORDER BY 1;
+SELECT * FROM difference('SELECT user_id, last_active_date, churned_date FROM "user" WHERE is_current', $$
+    SELECT u.user_id, (SELECT max(day) FROM user_day d WHERE d.user_id = u.user_id), s.churned_date
+    FROM generate_series(1, 260) u(user_id) LEFT JOIN oracle_stats s ON s.user_id = u.user_id AND s.period = 'month'$$);
+SELECT count(*) AS versions, bool_and(updated_at = '2024-02-01') AS updated_at_untouched FROM "user";
+SELECT * FROM difference('SELECT user_id, dates(days) FROM user_activity', 'SELECT user_id, array_agg(day ORDER BY day) FROM user_day GROUP BY 1');
+
+-- Engagement, advertising
+CREATE VIEW seen AS SELECT e.*, (event_time AT TIME ZONE 'America/New_York')::date AS day, coalesce(CASE
+    WHEN e.content_id IS NULL THEN NULL WHEN e.content_id < 10 AND event_time >= '2024-04-01' THEN 'reel'
+    ELSE (ARRAY['photo', 'video', 'story'])[1 + e.content_id % 3] END, '(none)') AS content_type FROM content_event e;
+SELECT * FROM difference('SELECT day, content_type, views, reach, contents_viewed, likes, unlikes, comments, shares, posts, other_events,
+        round(like_rate, 6), round(comment_rate, 6), round(share_rate, 6), round(engagement_rate, 6), round(engagement_by_reach, 6) FROM post_engagement', $$
+    SELECT day, content_type, v, r, c, l, u, m, s, p, o, round(l / nullif(v, 0)::numeric, 6), round(m / nullif(v, 0)::numeric, 6), round(s / nullif(v, 0)::numeric, 6),
+           round((l + m + s) / nullif(v, 0)::numeric, 6), round((l + m + s) / nullif(r, 0)::numeric, 6)
+    FROM (SELECT day, content_type, sum((event_type = 'view')::int) AS v, count(DISTINCT CASE WHEN event_type = 'view' THEN viewer_id END) AS r,
+                 count(DISTINCT CASE WHEN event_type = 'view' THEN content_id END) AS c, sum((event_type = 'like')::int) AS l, sum((event_type = 'unlike')::int) AS u,
+                 sum((event_type = 'comment')::int) AS m, sum((event_type = 'share')::int) AS s, sum((event_type = 'post')::int) AS p,
+                 sum((event_type IN ('login', 'poke'))::int) AS o
+          FROM seen GROUP BY 1, 2) x$$);
+SELECT bool_or(engagement_rate IS NULL) AS null_without_views FROM post_engagement WHERE views = 0;
+CREATE VIEW ads AS SELECT (event_time AT TIME ZONE 'America/New_York')::date AS day, * FROM ad_event;
+SELECT * FROM difference('SELECT day, campaign_id, campaign_name, impressions, clicks, conversions, other_events, reach, cost, revenue,
+        round(ctr, 6), round(cvr, 6), round(cpc, 6), round(cpm, 6), round(cpa, 6), round(roas, 6) FROM ad_performance', $$
+    SELECT day, campaign_id, 'campaign ' || campaign_id, i, c, v, o, r, cost, rev, round(c / nullif(i, 0)::numeric, 6), round(v / nullif(c, 0)::numeric, 6),
+           round(cost / nullif(c, 0), 6), round(1000 * cost / nullif(i, 0), 6), round(cost / nullif(v, 0), 6), round(rev / nullif(cost, 0), 6)
+    FROM (SELECT day, campaign_id, sum((event_type = 'impression')::int) AS i, sum((event_type = 'click')::int) AS c, sum((event_type = 'conversion')::int) AS v,
+                 sum((event_type = 'hide')::int) AS o, count(DISTINCT user_id) AS r, sum(cost) AS cost, sum(revenue) AS rev FROM ads GROUP BY 1, 2) x$$);
+SELECT bool_or(cpa IS NULL) AND bool_or(ctr IS NULL) AS nulls FROM ad_performance WHERE conversions = 0 OR impressions = 0;
+SELECT * FROM difference('SELECT campaign_id, first_day, last_day, impressions, clicks, round(roas, 6) FROM ad_performance_by_campaign', $$
+    SELECT campaign_id, min(day), max(day), count(*) FILTER (WHERE event_type = 'impression'), count(*) FILTER (WHERE event_type = 'click'), round(sum(revenue) / sum(cost), 6)
+    FROM ads GROUP BY 1$$);
+SELECT bool_and(reach BETWEEN 0.9 * n AND 1.1 * n) AS near FROM ad_performance_by_campaign v,
+    LATERAL (SELECT count(DISTINCT user_id) AS n FROM ads a WHERE a.campaign_id IS NOT DISTINCT FROM v.campaign_id) x;
+
+-- Devices
+SELECT * FROM difference('SELECT day, device_type, events, users, multi_device_users, round(share_of_events, 6), round(share_of_users, 6) FROM device_behaviour', $$
+    SELECT day, device_type, count(*), count(DISTINCT user_id),
+           count(DISTINCT user_id) FILTER (WHERE (SELECT count(DISTINCT b.device_type) FROM act b WHERE b.day = a.day AND b.user_id = a.user_id) > 1),
+           round(count(*)::numeric / (SELECT count(*) FROM act b WHERE b.day = a.day), 6),
+           round(count(DISTINCT user_id)::numeric / (SELECT count(DISTINCT user_id) FROM act b WHERE b.day = a.day), 6)
+    FROM act a GROUP BY 1, 2$$);
+SELECT * FROM difference('SELECT day, device_type, os, source, event_type, events FROM device_event_mix', 'SELECT day, device_type, os, source, event_type, count(*) FROM act GROUP BY 1, 2, 3, 4, 5');
+SELECT * FROM difference('SELECT day, array_to_string(device_types, ''+''), users FROM device_combinations', $$
+    SELECT day, kinds, count(*) FROM (SELECT day, user_id, string_agg(DISTINCT device_type, '+' ORDER BY device_type) AS kinds FROM act WHERE user_id IS NOT NULL GROUP BY 1, 2) u GROUP BY 1, 2$$);
+SELECT * FROM difference('TABLE device_switches', $$
+    WITH n AS (SELECT *, row_number() OVER (PARTITION BY user_id, day ORDER BY event_time, source, event_id) AS i FROM act WHERE user_id IS NOT NULL)
+    SELECT a.day, a.device_type, b.device_type, count(*), count(DISTINCT a.user_id)
+    FROM n a JOIN n b ON b.user_id = a.user_id AND b.day = a.day AND b.i = a.i + 1 AND b.device_type <> a.device_type GROUP BY 1, 2, 3$$);
+
+-- Late, moved, deleted and replayed events: what refreshes keep equals a rebuild from raw events, and the oracles.
+CREATE TABLE kept AS SELECT 0 AS step, '' AS name, '' AS "row" LIMIT 0;
+CREATE PROCEDURE remember(step integer) LANGUAGE plpgsql AS $$
+DECLARE t text;
+BEGIN
+    FOREACH t IN ARRAY '{active_daily,active_monthly,content_daily,ad_daily,device_daily,device_set_daily,device_switch_daily,user_activity,growth,active_rolling,signup_daily,
+            user_churn_stats,user}'::text[] LOOP
+        EXECUTE format('INSERT INTO kept SELECT $1, %L, t::text FROM %I t', t, t) USING step;
+    END LOOP;
+END $$;
+INSERT INTO content_event (event_time, event_type, viewer_id, device_id)       -- late, and some of users never seen
+SELECT timestamptz '2024-02-10 04:00 UTC' + i * interval '5 days', 'view', 240 + i * 3, 1 + i FROM generate_series(1, 15) i;
+DELETE FROM content_event WHERE coalesce(viewer_id, creator_id) IN (17, 18) OR viewer_id % 20 = 0 AND event_time > '2024-05-10';
+DELETE FROM ad_event WHERE user_id IN (17, 18);
+UPDATE content_event SET event_time = event_time - interval '11 days' WHERE viewer_id % 31 = 0;
+UPDATE content_event SET viewer_id = 300 WHERE viewer_id = 40;
+CALL refresh_model('net');
+CALL remember(1);
+SELECT * FROM difference('SELECT user_id, dates(days) FROM user_activity', 'SELECT user_id, array_agg(day ORDER BY day) FROM user_day GROUP BY 1');
+SELECT count(*) AS still_there FROM user_activity WHERE user_id IN (17, 18);
+SELECT last_active_date, churned_date FROM "user" WHERE user_id IN (17, 18);
+SELECT * FROM difference('TABLE user_churn_stats', 'TABLE oracle_stats');
+SELECT * FROM difference('SELECT day, dau, wau, mau FROM active_users_daily', $$
+    SELECT d::date, (SELECT count(*) FROM user_day WHERE day = d), (SELECT count(DISTINCT user_id) FROM user_day WHERE day > d - interval '7 days' AND day <= d),
+           (SELECT count(DISTINCT user_id) FROM user_day WHERE day > d - interval '28 days' AND day <= d)
+    FROM generate_series((SELECT min(day) FROM user_day), (SELECT max(day) FROM user_day), interval '1 day') d$$);
+CALL rollup_rebuild('active_daily');
+CALL rollup_rebuild('active_monthly');
+CALL rollup_rebuild('content_daily');
+CALL rollup_rebuild('ad_daily');
+CALL rollup_rebuild('device_daily');
+CALL rollup_rebuild('device_set_daily');
+CALL rollup_rebuild('device_switch_daily');
+CALL rollup_rebuild('user_activity');
+CALL remember(2);
+SELECT * FROM difference('SELECT name, "row" FROM kept WHERE step = 1', 'SELECT name, "row" FROM kept WHERE step = 2');
+SELECT count(*) AS pending FROM rollup_status() WHERE pending > 0 OR last_error IS NOT NULL;
+-- a replay writes nothing
+SELECT max(xmin::text::bigint) AS newest FROM user_activity \gset before_
+UPDATE content_event SET ip_address = '192.0.2.1' WHERE event_time BETWEEN '2024-04-01' AND '2024-04-10';
+CALL refresh_model('net');
+SELECT max(xmin::text::bigint) = :before_newest AS state_untouched FROM user_activity;
+
+-- Filters reach the indexes of the rollups, and no report reads events.
+CREATE FUNCTION plan(query text) RETURNS TABLE (node text) LANGUAGE plpgsql AS $$
+BEGIN
+    -- the data are small: an index is taken where the filter allows it at all
+    SET LOCAL enable_seqscan = off;
+    RETURN QUERY EXECUTE 'EXPLAIN (COSTS off) ' || query;
+END $$;
+SELECT r AS name, bool_or(p.node ~ 'content_event|ad_event') AS reads_events FROM reports() r, plan('SELECT * FROM ' || r) p GROUP BY 1 ORDER BY 1;
+SELECT r.name, bool_or(p.node ~ ('Index Cond: .*' || r.filter)) AS as_index_condition
+FROM (VALUES ('active_users_daily', 'day >= ''2024-04-01''', 'day >= ''2024'),
+             ('active_users_daily_by_device', 'day = ''2024-04-01'' AND device_type = ''phone''', 'device_type = ''phone'),
+             ('active_users_monthly', 'month = ''2024-04-01''', 'period_start = ''2024'),
+             ('active_users_monthly_by_device', 'month = ''2024-04-01''', 'month = ''2024'),
+             ('user_growth', 'period = ''month'' AND period_start >= ''2024-04-01''', 'period_start >= ''2024'),
+             ('user_churn', 'period = ''month'' AND period_start >= ''2024-04-01''', 'period_start >= ''2024'),
+             ('documented_churn', 'month >= ''2024-04-01''', 'period_start >= ''2024'),
+             ('post_engagement', 'day >= ''2024-04-01'' AND content_type = ''photo''', 'content_type = ''photo'),
+             ('ad_performance', 'day >= ''2024-04-01''', 'day >= ''2024'),
+             ('ad_performance', 'campaign_id = 2', 'campaign_id = 2'),
+             ('ad_performance_by_campaign', 'campaign_id = 2', 'campaign_id = 2'),
+             ('device_behaviour', 'day >= ''2024-04-01''', 'day >= ''2024'),
+             ('device_event_mix', 'day = ''2024-04-01'' AND device_type = ''phone''', 'device_type = ''phone'),
+             ('device_combinations', 'day = ''2024-04-01''', 'day = ''2024'),
+             ('device_switches', 'day >= ''2024-04-01''', 'day >= ''2024')) r(name, condition, filter),
+     plan(format('SELECT * FROM %s WHERE %s', r.name, r.condition)) p
+GROUP BY r.name, r.condition ORDER BY r.name, r.condition;
+DROP SCHEMA net CASCADE;
+
+-- active => 'content': advertisements make nobody active, and still count as acts.
+SELECT count(*) > 0 AS made FROM ecomsocial.create_social('net', foreign_keys => false, active => 'content');
+INSERT INTO content_event (event_time, event_type, viewer_id) VALUES ('2024-04-01 10:00 UTC', 'view', 1);
+INSERT INTO ad_event (event_time, event_type, user_id) VALUES ('2024-04-01 11:00 UTC', 'impression', 2);
+CALL refresh_model('net');
+SELECT (SELECT dau FROM active_users_daily) AS dau, (SELECT dau FROM active_users_daily_by_device) AS by_device,
+       (SELECT users FROM device_behaviour) AS users, (SELECT array_agg(user_id) FROM user_activity) AS state;
+DROP SCHEMA net CASCADE;
+DROP FUNCTION public.difference;
