@@ -8,6 +8,8 @@
 --          └──► order_daily ──► sales_order (customer_sales, campaign_customer)
 --                                   ├──► sales_daily_counts             orders and customers, by category of the
 --                                   └──► sales_monthly_counts           tree, store, campaign, and in all
+--      inventory_event ──► inventory_change, inventory_snapshot         stock, by the functions of stock_create()
+--          └──► stock_sales_daily                                       units that left by a sale
 --
 -- Amounts add up over days and over the tree, so they are kept by leaf.  Orders
 -- and customers do not, so they are counted at every level when a day is
@@ -389,6 +391,34 @@ BEGIN
         bucket => 'month', time_zone => time_zone, bucket_column => 'month', key => '{dimension,key}', nullable_key => true);
     CREATE INDEX ON sales_monthly_counts (dimension, key, month);
 
+    -- Rollups: stock
+
+    PERFORM ecomsocial.stock_create('inventory_event', '{store_id,product_id}', 'event_time', 'quantity_change', 'event_type',
+                                    snapshots => 'inventory_snapshot', time_zone => time_zone);
+    EXECUTE format($sql$
+        CREATE FUNCTION inventory_change_refresh(days date[]) RETURNS void
+            LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+            SET search_path = %1$I, pg_temp
+        AS $body$
+        BEGIN
+            -- Snapshots go as far as the events do: those of days long after the last one would all be the same.
+            PERFORM inventory_refresh(
+                CASE WHEN days IS NOT NULL THEN coalesce((SELECT range_agg(daterange(d, d + 1)) FROM unnest(days) d), '{}') END,
+                (SELECT least(max(event_time AT TIME ZONE %2$L)::date, (now() AT TIME ZONE %2$L)::date - 1) FROM inventory_event));
+        END
+        $body$ $sql$, schema, time_zone);
+    COMMENT ON FUNCTION inventory_change_refresh(date[])
+        IS 'brings stock up to date with the events of the days (NULL: all), and makes the snapshots of complete days up to the last event; called by refreshes';
+    PERFORM ecomsocial.rollup_create('inventory_change', '{inventory_event}', '{event_time}', time_zone => time_zone, on_refresh => 'inventory_change_refresh');
+
+    PERFORM ecomsocial.rollup_create('stock_sales_daily', '{inventory_event}', '{event_time}', $sql$
+        SELECT store_id, product_id, -sum(quantity_change)::bigint AS units
+        FROM inventory_event
+        WHERE event_time >= $1 AND event_time < $2 AND event_type = 'sale'
+        GROUP BY store_id, product_id $sql$,
+        time_zone => time_zone, bucket_column => 'day', key => '{store_id,product_id}');
+    CREATE INDEX ON stock_sales_daily (product_id, store_id, day);
+
     -- Reports: sales
 
     FOR grain, unit IN VALUES ('daily', 'day'), ('monthly', 'month') LOOP
@@ -678,6 +708,52 @@ BEGIN
     COMMENT ON FUNCTION purchase_summary(timestamptz)
         IS 'what the fits of predictive lifetime value take, for each customer with an order before as_of, in days: frequency (days with an order after the first), recency (from the first to the last), age (from the first to as_of), mean_value of the later days';
 
+    -- Reports: stock
+
+    CREATE VIEW inventory_levels AS
+    SELECT k.store_id, k.product_id, p.product_title, p.sku, c.balance AS on_hand, c.day AS last_movement,
+           c.balance <= 0 AS stock_out, c.balance < 0 AS negative_stock,
+           CASE WHEN c.balance <= 0 THEN (
+               SELECT min(o.day) FROM inventory_change o
+               WHERE o.store_id = k.store_id AND o.product_id = k.product_id
+                 AND o.day > coalesce((SELECT max(i.day) FROM inventory_change i
+                                       WHERE i.store_id = k.store_id AND i.product_id = k.product_id AND i.balance > 0), '-infinity')) END AS out_since,
+           s.units / 28.0 AS mean_daily_sales,
+           greatest(c.balance, 0) * 28.0 / nullif(s.units, 0) AS days_of_supply
+    FROM (SELECT store_id, product_id FROM inventory_snapshot
+          WHERE snapshot_date = (SELECT max(snapshot_date) FROM inventory_snapshot_computed)
+          UNION
+          SELECT store_id, product_id FROM inventory_change
+          WHERE day > (SELECT coalesce(max(snapshot_date), '-infinity') FROM inventory_snapshot_computed)) k
+    CROSS JOIN LATERAL (
+        SELECT i.day, i.balance FROM inventory_change i
+        WHERE i.store_id = k.store_id AND i.product_id = k.product_id ORDER BY i.day DESC LIMIT 1) c
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(d.units), 0) AS units FROM stock_sales_daily d
+        WHERE d.product_id = k.product_id AND d.store_id = k.store_id
+          AND d.day > (SELECT max(day) - 28 FROM inventory_change)) s
+    LEFT JOIN product_current p ON p.product_id = k.product_id;
+    COMMENT ON VIEW inventory_levels IS 'How much of each product is in each store, and how long will it last? At any other moment: inventory_on_hand(moment); day by day: inventory_daily(from, through)';
+    COMMENT ON COLUMN inventory_levels.on_hand IS 'units after the last event; below zero where events are missing';
+    COMMENT ON COLUMN inventory_levels.last_movement IS 'day of the last event, in the reporting time zone';
+    COMMENT ON COLUMN inventory_levels.stock_out IS 'true where nothing is left';
+    COMMENT ON COLUMN inventory_levels.negative_stock IS 'true where more left than had come: events are missing';
+    COMMENT ON COLUMN inventory_levels.out_since IS 'first day of the stock-out, NULL where there is stock';
+    COMMENT ON COLUMN inventory_levels.mean_daily_sales IS 'units sold by events of type sale, a day, over the 28 days up to the last event of all';
+    COMMENT ON COLUMN inventory_levels.days_of_supply IS 'on_hand / mean_daily_sales; NULL where nothing was sold';
+
+    CREATE VIEW stock_outs AS
+    SELECT c.store_id, c.product_id, min(c.day) AS first_day, nullif(max(c.next_day), 'infinity') - 1 AS last_day, min(c.balance) AS lowest
+    FROM (SELECT store_id, product_id, day, balance,
+                 coalesce(lead(day) OVER (PARTITION BY store_id, product_id ORDER BY day), 'infinity') AS next_day,
+                 count(*) FILTER (WHERE balance > 0) OVER (PARTITION BY store_id, product_id ORDER BY day) AS spell
+          FROM inventory_change) c
+    WHERE c.balance <= 0
+    GROUP BY c.store_id, c.product_id, c.spell;
+    COMMENT ON VIEW stock_outs IS 'When was a product not in stock? One row for each spell of days that ended without stock; ask with a product_id or store_id';
+    COMMENT ON COLUMN stock_outs.last_day IS 'last day of the spell; NULL while it lasts';
+    COMMENT ON COLUMN stock_outs.lowest IS 'lowest stock of the spell; below zero where events are missing';
+
     -- Reports: campaigns
 
     EXECUTE format($sql$
@@ -780,10 +856,15 @@ BEGIN
             FROM product_category g
             WHERE g.parent_category_id IS NOT NULL
               AND NOT EXISTS (SELECT FROM product_category p WHERE p.product_category_id = g.parent_category_id)
+            UNION ALL
+            SELECT 'negative stock', product_id, format('%%s units in store %%s', on_hand, store_id) FROM inventory_levels WHERE negative_stock
+            UNION ALL
+            SELECT 'inventory snapshot: ' || problem, NULL, format('date %%s, expected %%s, found %%s', snapshot_date, expected, found)
+            FROM inventory_check((SELECT max(snapshot_date) FROM inventory_snapshot_computed))
             ORDER BY 1, 2, 3;
         END $sql$, time_zone);
     COMMENT ON FUNCTION validate_ecommerce()
-        IS 'what in the data deserves a look, and how the reports take it: problem, key of the order, line or category, detail. Reads all order lines';
+        IS 'what in the data deserves a look, and how the reports take it: problem, key of the order, line, category or product, detail. Reads all order lines';
 END
 $reports$;
 COMMENT ON FUNCTION ecommerce_reports(name, text)

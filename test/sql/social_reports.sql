@@ -43,10 +43,12 @@ SELECT sum(rows_of(r)) + (SELECT count(*) FROM user_activity) + (SELECT count(*)
 CREATE FUNCTION h(n integer, salt integer, m integer) RETURNS integer LANGUAGE sql IMMUTABLE AS
     $$ SELECT (hashint8extended(n, salt) & 1073741823)::integer % m $$;
 INSERT INTO device SELECT i, (ARRAY['phone', 'tablet', 'desktop', NULL])[1 + i % 4], (ARRAY['ios', 'android', NULL])[1 + i % 3] FROM generate_series(1, 60) i;
+SET ecomsocial.versioning = off;     -- the history is given as it is
 INSERT INTO content (content_id, content_type, created_at, valid_from, valid_to, is_current)
 SELECT i, (ARRAY['photo', 'video', 'story'])[1 + i % 3], timestamptz '2024-02-01', timestamptz '-infinity', timestamptz '2024-04-01', false FROM generate_series(1, 50) i
 UNION ALL SELECT i, CASE WHEN i < 10 THEN 'reel' ELSE (ARRAY['photo', 'video', 'story'])[1 + i % 3] END, '2024-02-01', '2024-04-01', 'infinity', true
 FROM generate_series(1, 50) i;
+RESET ecomsocial.versioning;
 INSERT INTO campaign SELECT i, 'awareness', 'campaign ' || i, NULL, '2024-02-01', '2024-03-01', '2024-05-01' FROM generate_series(1, 4) i;
 INSERT INTO "user" (user_id, name, created_at, updated_at) SELECT i, 'user ' || i, timestamptz '2024-02-10 03:00 UTC' + h(i, 1, 90) * interval '19 hours', '2024-02-01' FROM generate_series(1, 260) i;
 INSERT INTO content_event (event_time, event_type, content_id, creator_id, viewer_id, device_id)
