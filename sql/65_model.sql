@@ -64,7 +64,7 @@ CREATE FUNCTION model_contents(schema name)
     RETURNS TABLE (object text, question text, try text)
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT o.name || o.call, o.question, pg_catalog.format('SELECT * FROM %I.%I%s LIMIT 10;', schema, o.name, o.call)
+    SELECT o.name || o.call, pg_catalog.split_part(o.question, '?', 1) || '?', pg_catalog.format('SELECT * FROM %I.%I%s LIMIT 10;', schema, o.name, o.call)
     FROM (SELECT c.oid, c.relname AS name, '' AS call, pg_catalog.obj_description(c.oid, 'pg_class') AS question
           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
           WHERE n.nspname = schema AND c.relkind = 'v'
@@ -76,7 +76,7 @@ BEGIN ATOMIC
     ORDER BY o.oid;
 END;
 COMMENT ON FUNCTION model_contents(name)
-    IS 'the reports of a model, which are the views and functions whose comment asks a question: name, the question, a statement to try';
+    IS 'the reports of a model, which are the views and functions whose comment begins with a question: name, the question, a statement to try';
 
 CREATE FUNCTION add_partitions(rel regclass, from_day date, to_day date) RETURNS integer
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE

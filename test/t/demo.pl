@@ -20,12 +20,16 @@ my ($out, $err);
 {
 	local $ENV{SCALE} = '0.1';
 	local $ENV{ECS_TMP} = $ENV{ECS_TMP} // PostgreSQL::Test::Utils::tempdir;
+	local $ENV{ECS_PAGE} = "$PostgreSQL::Test::Utils::tmp_check/demo.html";
 	IPC::Run::run(['demo/run'], '>', \$out, '2>', \$err);
 }
 is($?, 0, 'the demo succeeds without a file');
 is($err, '', 'and complains of nothing');
 like($out, qr/of the shop, SYNTHETIC/, 'what is generated is called synthetic');
 like($out, qr/^Done in/m, 'and comes to its end');
+my $page = PostgreSQL::Test::Utils::slurp_file("$PostgreSQL::Test::Utils::tmp_check/demo.html");
+is(scalar(() = $page =~ m{<section>}g), 13, 'a page shows all its charts and tables');
+unlike($page, qr{no data|(?:src|href)=}, 'each has data, and none needs the network');
 sub sql { return $node->safe_psql('demo', "SET search_path = ecommerce, ecomsocial; SET timezone = 'UTC'; $_[0]"); }
 
 is(sql('SELECT count(*) FROM rollup_status() WHERE pending > 0 OR everything_pending OR last_error IS NOT NULL'), 0, 'every rollup is up to date');
