@@ -17,5 +17,6 @@ polyline { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; width: 100%; }
 th, td { padding: .25rem .5rem; text-align: left; white-space: nowrap; border-bottom: 1px solid var(--line); } th { color: var(--soft); font-weight: 600; }
 .n { text-align: right; font-variant-numeric: tabular-nums; } .heat td { text-align: center; border: 0; padding: .2rem .3rem; }
+@media (max-width: 600px) { svg text { font-size: 19px; } }
 @media print { body { font-size: 11px; max-width: none; } main { grid-template-columns: 1fr 1fr; gap: .6rem 1.2rem; } }
 </style>$html$;
