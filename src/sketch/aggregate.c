@@ -13,15 +13,6 @@ PG_FUNCTION_INFO_V1(ecs_sketch_merge);
 PG_FUNCTION_INFO_V1(ecs_sketch_final);
 PG_FUNCTION_INFO_V1(ecs_sketch_final_count);
 
-void
-ecs_refuse_call(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("this function can be called by an aggregate only"),
-			 errhint("Use sketch_add() or sketch_union() for single sketches.")));
-}
-
 /* Merge a sketch, or a state, into the state, which may be the first one */
 static EcsState *
 merge_into(EcsState *state, const EcsView *view)

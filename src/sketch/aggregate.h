@@ -16,8 +16,6 @@
 
 #include "sketch/value.h"
 
-extern void ecs_refuse_call(void) pg_attribute_noreturn();
-
 /*
  * The first argument, NULL before the first row.  Errors outside of an aggregate:
  * changes in place would damage a value that is not the executor's own.
@@ -31,7 +29,10 @@ ecs_transition_state(FunctionCallInfo fcinfo)
 
 	if (unlikely(fcinfo->context == NULL ||
 				 !(IsA(fcinfo->context, AggState) || IsA(fcinfo->context, WindowAggState))))
-		ecs_refuse_call();
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this function can be called by an aggregate only"),
+				 errhint("Use sketch_add() or sketch_union() for single sketches.")));
 	if (unlikely(PG_ARGISNULL(0)))
 		return NULL;
 	state = (struct varlena *) PG_GETARG_POINTER(0);

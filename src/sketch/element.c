@@ -60,10 +60,10 @@ element_numeric(Datum value)
 {
 	char	   *digits = numeric_normalize(DatumGetNumeric(value));
 	char	   *end;
-	int64		integer;
+	long long	integer;
 
 	errno = 0;
-	integer = strtoi64(digits, &end, 10);
+	integer = strtoll(digits, &end, 10);
 	if (errno == 0 && *end == '\0' && end > digits)
 		return ecs_hash_int64(integer);
 	return ecs_hash_bytes(digits, strlen(digits));

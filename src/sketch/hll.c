@@ -17,13 +17,15 @@
 PG_FUNCTION_INFO_V1(ecs_sketch_from_hll);
 PG_FUNCTION_INFO_V1(ecs_sketch_to_hll);
 
-static void pg_attribute_noreturn()
-refuse_hll(const char *problem)
+/* Raise what reading an hll found wrong, if anything */
+static void
+check_hll(const char *problem)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			 errmsg("invalid hll"),
-			 errdetail_internal("%s", problem)));
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+				 errmsg("invalid hll"),
+				 errdetail_internal("%s", problem)));
 }
 
 static bytea *
@@ -31,11 +33,9 @@ import_hll(const uint8 *bytes, size_t len)
 {
 	EcsHllHeader header;
 	EcsState   *state;
-	const char *problem = ecs_hll_read_header(bytes, len, &header);
 	size_t		i;
 
-	if (problem != NULL)
-		refuse_hll(problem);
+	check_hll(ecs_hll_read_header(bytes, len, &header));
 	bytes += ECS_HLL_HEADER;
 	len -= ECS_HLL_HEADER;
 
@@ -48,9 +48,7 @@ import_hll(const uint8 *bytes, size_t len)
 	}
 	state = ecs_state_create(ECS_REGISTERS, header.log2m, 0);
 	state->flavour = ECS_HLL;
-	problem = ecs_hll_read_registers(bytes, len, &header, ecs_state_registers(state));
-	if (problem != NULL)
-		refuse_hll(problem);
+	check_hll(ecs_hll_read_registers(bytes, len, &header, ecs_state_registers(state)));
 	return ecs_sketch_of_state(state);
 }
 
