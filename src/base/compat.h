@@ -29,6 +29,23 @@
 #define ecs_prefetch(address)	((void) (address))
 #endif
 
+/*
+ * Large tables that are hit at random: with pages of 2 MB most of the cost of
+ * translating addresses goes.  Systems other than Linux have no such advice.
+ */
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+#ifdef MADV_HUGEPAGE
+#define ECS_HUGE_PAGE			(2 * 1024 * 1024)
+#define ecs_advise_huge_pages(from, until) \
+	((void) madvise((void *) TYPEALIGN(ECS_HUGE_PAGE, from), \
+					TYPEALIGN_DOWN(ECS_HUGE_PAGE, until) - TYPEALIGN(ECS_HUGE_PAGE, from), MADV_HUGEPAGE))
+#else
+#define ECS_HUGE_PAGE			PG_INT32_MAX
+#define ecs_advise_huge_pages(from, until) ((void) (from), (void) (until))
+#endif
+
 /* Before 16 a short read of a temporary file was the caller's to notice */
 #if PG_VERSION_NUM < 160000
 #define BufFileReadExact(file, ptr, size) \

@@ -6,6 +6,7 @@
 #ifndef ECS_GROWTH_SOURCE_H
 #define ECS_GROWTH_SOURCE_H
 
+#include "access/attnum.h"
 #include "base/calendar.h"
 
 /* in the order of the SQL enum "first_seen_source" */
@@ -29,6 +30,7 @@ typedef enum EcsDayKind
 typedef struct EcsDayColumn
 {
 	const char *name;			/* quoted; NULL: there is none */
+	AttrNumber	number;
 	Oid			type;
 	EcsDayKind	kind;
 	EcsZone		zone;

@@ -314,8 +314,11 @@ allocate_slots(EcsUserTable *table, uint64 capacity)
 {
 	Size		size = capacity * table->slot_size;
 
-	table->base = MemoryContextAllocExtended(table->context, size + CACHE_LINE, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	table->base = MemoryContextAllocExtended(table->context, size + CACHE_LINE, MCXT_ALLOC_HUGE);
+	if (size >= 2 * ECS_HUGE_PAGE)
+		ecs_advise_huge_pages(table->base, table->base + size);
 	table->slots = (char *) TYPEALIGN(CACHE_LINE, table->base);
+	memset(table->slots, 0, size);
 	table->capacity = capacity;
 }
 
