@@ -70,6 +70,16 @@ typedef struct Sorter
 	EcsScd2Batch *check;		/* events to be checked as they come in */
 } Sorter;
 
+/* A sorter whose stores end with the batch: they may have files */
+static Sorter *
+make_sorter(EcsScd2Batch *batch)
+{
+	Sorter	   *sorter = palloc0(sizeof(Sorter));
+
+	batch->sorters = lappend(batch->sorters, sorter);
+	return sorter;
+}
+
 static const char *
 column_name(const EcsScd2 *table, AttrNumber attnum)
 {
@@ -108,6 +118,16 @@ ecs_scd2_begin(EcsScd2Batch *batch, Oid relid, LOCKMODE lock, AclMode needed)
 void
 ecs_scd2_end(EcsScd2Batch *batch)
 {
+	ListCell   *cell;
+
+	foreach(cell, batch->sorters)
+	{
+		Sorter	   *sorter = lfirst(cell);
+
+		for (int class = 0; class < (int) lengthof(sorter->stores); class++)
+			if (sorter->stores[class])
+				tuplestore_end(sorter->stores[class]);
+	}
 	relation_close(batch->rel, NoLock);
 }
 
@@ -225,9 +245,9 @@ name_class(Sorter *sorter, int class, const char *name)
 
 /* A query whose rows are one class, under a name */
 static uint64
-name_query(const char *name, const char *sql, Oid role)
+name_query(EcsScd2Batch *batch, const char *name, const char *sql, Oid role)
 {
-	Sorter	   *sorter = palloc0(sizeof(Sorter));
+	Sorter	   *sorter = make_sorter(batch);
 
 	sort_query(sorter, sql, role);
 	name_class(sorter, 0, name);
@@ -401,8 +421,9 @@ put_image_order(StringInfo sql, const EcsScd2 *table, int roles)
 
 /* The versions of the keys as they are, with the true time of their event; DEL: a gap follows */
 static void
-name_old_versions(EcsScd2 *table, const char *rows)
+name_old_versions(EcsScd2Batch *batch, const char *rows)
 {
+	EcsScd2    *table = batch->table;
 	const char *from = column_name(table, table->from);
 	const char *to = column_name(table, table->to);
 	StringInfoData sql;
@@ -428,7 +449,7 @@ name_old_versions(EcsScd2 *table, const char *rows)
 	appendStringInfo(&sql, " FROM %s s) s JOIN %s t ON ", rows, table->name);
 	ecs_scd2_put_key_match(&sql, table, "t.", "s.");
 	appendStringInfo(&sql, " WINDOW k AS (PARTITION BY %s ORDER BY t.%s)", keys.data, to);
-	name_query("scd2_old", sql.data, table->owner);
+	name_query(batch, "scd2_old", sql.data, table->owner);
 }
 
 /*
@@ -437,7 +458,7 @@ name_old_versions(EcsScd2 *table, const char *rows)
  * the event before was a delete; last_old: the last event known before.
  */
 static void
-name_fold(const EcsScd2Batch *batch, const char *rows)
+name_fold(EcsScd2Batch *batch, const char *rows)
 {
 	EcsScd2    *table = batch->table;
 	StringInfoData sql;
@@ -522,7 +543,7 @@ name_fold(const EcsScd2Batch *batch, const char *rows)
 					 "WINDOW k AS (PARTITION BY %s ORDER BY e." AT ")) e) e "
 					 "WINDOW b AS (PARTITION BY %s, e.bound ORDER BY e." AT ")) e",
 					 keys.data, keys.data);
-	name_query("scd2_fold", sql.data, table->owner);
+	name_query(batch, "scd2_fold", sql.data, table->owner);
 }
 
 /* An event before the first version must not bring another value of a fixed column */
@@ -587,8 +608,9 @@ count_fold(EcsScd2Batch *batch, const char *rows)
 
 /* What the history of the keys should be */
 static void
-name_target(EcsScd2 *table)
+name_target(EcsScd2Batch *batch)
 {
+	EcsScd2    *table = batch->table;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -601,7 +623,7 @@ name_target(EcsScd2 *table)
 		appendStringInfoString(&sql, table->open_start ? "'-infinity'" : "f." AT);
 	appendStringInfo(&sql, ") END AS %s, COALESCE(f.next, 'infinity') AS %s, f.next IS NULL AS %s, f." AT ", f.nth FROM scd2_fold f WHERE f.bound AND NOT f." DEL,
 					 column_name(table, table->from), column_name(table, table->to), column_name(table, table->current));
-	name_query("scd2_target", sql.data, InvalidOid);
+	name_query(batch, "scd2_target", sql.data, InvalidOid);
 }
 
 static void
@@ -656,8 +678,9 @@ write_target(EcsScd2 *table)
 
 /* What left no trace in the history; the sequence of a delete leaves none */
 static void
-write_memory(EcsScd2 *table)
+write_memory(EcsScd2Batch *batch)
 {
+	EcsScd2    *table = batch->table;
 	StringInfoData sql;
 	const char *sequence = table->sequence ? column_name(table, table->sequence) : NULL;
 
@@ -669,7 +692,7 @@ write_memory(EcsScd2 *table)
 	ecs_scd2_put_keys(&sql, table, "n.");
 	appendStringInfo(&sql, ", n." AT ", 'first', %s%s FROM scd2_target n WHERE n.nth OPERATOR(pg_catalog.=) 1 AND n.%s OPERATOR(pg_catalog.<) n." AT,
 					 sequence ? "n." : "", sequence ? sequence : "NULL", column_name(table, table->from));
-	name_query("scd2_memory", sql.data, InvalidOid);
+	name_query(batch, "scd2_memory", sql.data, InvalidOid);
 
 	resetStringInfo(&sql);
 	appendStringInfo(&sql, "DELETE FROM %s m USING (SELECT DISTINCT ", table->remembered_name);
@@ -695,14 +718,14 @@ write_memory(EcsScd2 *table)
 static void
 apply_late(EcsScd2Batch *batch, const char *rows)
 {
-	name_old_versions(batch->table, rows);
+	name_old_versions(batch, rows);
 	check_fixed(batch, rows);
 	name_fold(batch, rows);
 	count_fold(batch, rows);
-	name_target(batch->table);
+	name_target(batch);
 	write_target(batch->table);
 	if (batch->table->remembered)
-		write_memory(batch->table);
+		write_memory(batch);
 }
 
 /* ", a = s.a" of the columns that the batch brings; sequence_by only where "changed" holds */
@@ -756,7 +779,7 @@ split_versions(EcsScd2Batch *batch, const char *rows)
 	EcsScd2    *table = batch->table;
 	const char *from = column_name(table, table->from);
 	const char *to = column_name(table, table->to);
-	Sorter	   *sorter = palloc0(sizeof(Sorter));
+	Sorter	   *sorter = make_sorter(batch);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -893,7 +916,7 @@ stage_source(EcsScd2Batch *batch, const char *source, const char *delete_when, T
 	EcsScd2    *table = batch->table;
 	bool		has_from = match_source(batch, source, delete_when);
 	bool		has_stamp = table->stamp && batch->given[table->stamp - 1];
-	Sorter	   *sorter = palloc0(sizeof(Sorter));
+	Sorter	   *sorter = make_sorter(batch);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -936,7 +959,7 @@ find_duplicates(EcsScd2Batch *batch)
 	appendStringInfoString(&sql, " FROM scd2_source s GROUP BY ");
 	ecs_scd2_put_keys(&sql, table, "s.");
 	appendStringInfoString(&sql, " HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1");
-	count = name_query("scd2_several", sql.data, InvalidOid);
+	count = name_query(batch, "scd2_several", sql.data, InvalidOid);
 	if (count > 0 && !batch->timed)
 	{
 		SPI_execute("SELECT * FROM scd2_several", true, 1);
@@ -959,7 +982,7 @@ classify(EcsScd2Batch *batch, bool duplicates)
 	const char *from = column_name(table, table->from);
 	const char *to = column_name(table, table->to);
 	const char *key = column_name(table, table->keys[0]);
-	Sorter	   *sorter = palloc0(sizeof(Sorter));
+	Sorter	   *sorter = make_sorter(batch);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -1041,7 +1064,7 @@ static void
 insert_new(EcsScd2Batch *batch, Sorter *candidates, Sorter *rest)
 {
 	EcsScd2    *table = batch->table;
-	Sorter	   *sorter = palloc0(sizeof(Sorter));
+	Sorter	   *sorter = make_sorter(batch);
 	StringInfoData sql;
 	StringInfoData columns;
 	StringInfoData values;
@@ -1160,7 +1183,7 @@ close_missing(EcsScd2Batch *batch, TimestampTz effective)
 		else if (ECS_SCD2_VALUES & ECS_SCD2_MASK(table->columns[i].role))
 			appendStringInfo(&sql, "NULL::%s AS %s, ", type_name(&table->columns[i], true), table->columns[i].name);
 	appendStringInfo(&sql, "%s AS " AT ", true AS " DEL " FROM %s v WHERE %s AND v.%s OPERATOR(pg_catalog.<) %s", at, table->name, missing.data, from, at);
-	if (name_query("scd2_missing", sql.data, table->owner) > 0)
+	if (name_query(batch, "scd2_missing", sql.data, table->owner) > 0)
 		apply_late(batch, "scd2_missing");
 }
 
@@ -1200,7 +1223,7 @@ apply_rest(EcsScd2Batch *batch, Sorter *a, Sorter *b)
 		put_row(&sql, table, "NULL::pg_catalog.\"char\"", "s.");
 		appendStringInfoString(&sql, " FROM scd2_rest s");
 	}
-	name_query("scd2_late", sql.data + strlen(" UNION ALL "), InvalidOid);
+	name_query(batch, "scd2_late", sql.data + strlen(" UNION ALL "), InvalidOid);
 	apply_late(batch, "scd2_late");
 }
 
@@ -1269,8 +1292,8 @@ merge_call(FunctionCallInfo fcinfo, const char *source)
 	SPI_connect();
 	stage_source(&batch, source, delete_when, effective);
 	ecs_scd2_apply(&batch, whole, effective);
-	SPI_finish();
 	ecs_scd2_end(&batch);
+	SPI_finish();
 	return counts_datum(fcinfo, &batch);
 }
 

@@ -34,6 +34,7 @@ typedef struct EcsScd2Batch
 	bool		timed;			/* the events bring their time */
 	bool		unknown;		/* the keys were never seen, whatever the hub says by now */
 	uint64		counts[ECS_SCD2_ACTIONS];
+	List	   *sorters;		/* whose stores are to be ended */
 } EcsScd2Batch;
 
 /* Roles of the columns whose values events bring */
@@ -42,6 +43,8 @@ typedef struct EcsScd2Batch
 						 ECS_SCD2_MASK(ECS_SCD2_STAMP) | ECS_SCD2_MASK(ECS_SCD2_SEQUENCE))
 
 extern void ecs_scd2_begin(EcsScd2Batch *batch, Oid relid, LOCKMODE lock, AclMode needed);
+
+/* Within the SPI connection, where there was one */
 extern void ecs_scd2_end(EcsScd2Batch *batch);
 
 /* The shape of a batch's rows */

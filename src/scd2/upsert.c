@@ -616,9 +616,11 @@ apply_event(FunctionCallInfo fcinfo, EcsScd2Batch *batch, Event *event)
 			action = ECS_SCD2_INSERTED;
 		else
 			action = apply_as_merge(batch, event);
+		ecs_scd2_end(batch);
 		SPI_finish();
 	}
-	ecs_scd2_end(batch);
+	else
+		ecs_scd2_end(batch);
 
 	if (labels == NULL)
 	{
