@@ -63,7 +63,7 @@ $subscriber->safe_psql('postgres', q{
 	SELECT ecomsocial.scd2_enable('shop.customer', '{id}', overwrite => '{age}');
 });
 $node->safe_psql('postgres', 'CREATE PUBLICATION p FOR TABLE shop.customer, shop.customer_hub');
-my $connection = $node->connstr('postgres');
+my $connection = $node->connstr . ' dbname=postgres';
 $subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION s CONNECTION '$connection' PUBLICATION p");
 $subscriber->wait_for_subscription_sync($node, 's');
 $node->safe_psql('postgres', q{
