@@ -1,9 +1,9 @@
 -- Incremental aggregate tables: registry, capture, refresh.
 --
--- rollups and rollup_capture are dumped with the database.  The state of work,
--- rollup_log, rollup_pending and rollup_leaf, is not: a database in which a
--- capture has no leaves recorded is a restored one, and there the first refresh
--- computes every bucket again.  pg_upgrade carries all of them over.
+-- Everything but rollup_leaf is dumped with the database: what was waiting
+-- waits in the restored one too.  A database in which the leaves of a capture
+-- are not recorded is a restored one, and there the first refresh computes every
+-- bucket again (leaves.c).  pg_upgrade carries all tables over.
 
 CREATE SEQUENCE rollup_capture_seq AS integer;
 COMMENT ON SEQUENCE rollup_capture_seq IS 'numbers of captures, none of which is ever used again; not dumped, as it follows what rollup_capture holds';
@@ -58,6 +58,7 @@ CREATE TABLE rollup_log (
 COMMENT ON TABLE rollup_log IS 'days of sources that committed transactions touched since the last refresh';
 COMMENT ON COLUMN rollup_log.capture IS 'number of rollup_capture';
 COMMENT ON COLUMN rollup_log.day IS 'the day, in the zone of the capture';
+SELECT pg_catalog.pg_extension_config_dump('rollup_log', '');
 
 CREATE TABLE rollup_pending (
 	target regclass NOT NULL,
@@ -67,6 +68,7 @@ CREATE INDEX rollup_pending_target_bucket_idx ON rollup_pending (target, bucket)
 COMMENT ON TABLE rollup_pending IS 'buckets that a refresh has yet to compute';
 COMMENT ON COLUMN rollup_pending.target IS 'the rollup';
 COMMENT ON COLUMN rollup_pending.bucket IS 'first day of the bucket; -infinity: all buckets';
+SELECT pg_catalog.pg_extension_config_dump('rollup_pending', 'WHERE target::oid IN (SELECT oid FROM pg_catalog.pg_class)');
 
 CREATE TABLE rollup_leaf (
 	capture integer NOT NULL,
@@ -79,7 +81,7 @@ CREATE TABLE rollup_leaf (
 );
 COMMENT ON TABLE rollup_leaf IS 'the leaves of each source as the last refresh saw them';
 COMMENT ON COLUMN rollup_leaf.capture IS 'number of rollup_capture';
-COMMENT ON COLUMN rollup_leaf.leaf IS 'OID of the leaf partition, or of the source itself';
+COMMENT ON COLUMN rollup_leaf.leaf IS 'OID of the leaf partition, or of the source itself; 0 in a row that says that the leaves of the capture are recorded';
 COMMENT ON COLUMN rollup_leaf.file IS 'its relfilenode: another one after TRUNCATE';
 COMMENT ON COLUMN rollup_leaf.trigger IS 'the newest of its capture triggers: another one after DETACH and ATTACH';
 COMMENT ON COLUMN rollup_leaf.from_day IS 'first day that its bounds allow';
@@ -177,7 +179,8 @@ BEGIN ATOMIC
 		r.bucket, r.time_zone,
 		(SELECT count(*) FROM rollup_touched(r.target)),
 		(SELECT min(t.bucket) FROM rollup_touched(r.target) t),
-		EXISTS (SELECT FROM rollup_pending p WHERE p.target = r.target AND p.bucket = '-infinity'),
+		EXISTS (SELECT FROM rollup_pending p WHERE p.target = r.target AND p.bucket = '-infinity')
+			OR EXISTS (SELECT FROM unnest(r.captures) c WHERE NOT EXISTS (SELECT FROM rollup_leaf l WHERE l.capture = c AND l.leaf = 0)),
 		r.frozen_before,
 		(SELECT count(DISTINCT p.bucket) FROM rollup_pending p WHERE p.target = r.target AND p.bucket > '-infinity' AND p.bucket < r.frozen_before),
 		r.refreshed_at, r.last_error

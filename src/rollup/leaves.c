@@ -14,9 +14,12 @@
  *
  * The trigger is part of it because a detached leaf loses its clones, and with
  * them our eyes: attached again it has new ones.  Rows that change after an
- * ATTACH are seen by the clones.  A capture of which nothing is recorded is one
- * that pg_dump carried to a new database (rollup_leaf, rollup_log and
- * rollup_pending are not dumped): all its rollups are marked wholly.
+ * ATTACH are seen by the clones.
+ *
+ * A row of leaf 0 says that the leaves of a capture were recorded here.  Since
+ * rollup_leaf is not dumped, a capture without one came from another database
+ * by pg_dump: leaves may have come and gone unseen before, and relfilenodes say
+ * nothing, so that all its rollups are marked wholly.
  *
  * Locking: whoever acts on differences locks the capture's row first and
  * compares again.  Comparing alone takes no lock and writes nothing.
@@ -52,7 +55,7 @@
 
 #define DIFFERENCES \
 	TREE "SELECT p.leaf, p.file, p.trigger, o.leaf, o.from_day, o.until_day, p.always FROM present p " \
-	"FULL JOIN (SELECT * FROM ecomsocial.rollup_leaf WHERE capture = $1) o ON o.leaf = p.leaf " \
+	"FULL JOIN (SELECT * FROM ecomsocial.rollup_leaf WHERE capture = $1 AND leaf <> 0) o ON o.leaf = p.leaf " \
 	"WHERE o.leaf IS NULL OR p.leaf IS NULL OR p.file <> o.file OR p.trigger IS DISTINCT FROM o.trigger OR NOT p.always"
 
 /* $1 the capture, $2 its source, $3 the names of its triggers */
@@ -211,13 +214,26 @@ find_differences(const EcsCapture *capture, int *count)
 	return found;
 }
 
+/* Was nothing recorded in this database yet? */
+static bool
+is_restored(const EcsCapture *capture)
+{
+	Oid			types[] = {INT4OID};
+	Datum		values[] = {Int32GetDatum(capture->id)};
+
+	return ecs_registry_sql("SELECT FROM ecomsocial.rollup_leaf WHERE capture = $1 AND leaf = 0", 1, types, values, NULL) == 0;
+}
+
 /* The leaves as they are now are known: called where the triggers are made */
 void
 ecs_leaves_record(const EcsCapture *capture)
 {
+	Oid			types[] = {INT4OID};
+	Datum		values[] = {Int32GetDatum(capture->id)};
 	int			count;
 	Difference *found = find_differences(capture, &count);
 
+	ecs_registry_sql("INSERT INTO ecomsocial.rollup_leaf VALUES ($1, 0, 0, NULL, 'infinity', '-infinity')", 1, types, values, NULL);
 	for (int i = 0; i < count; i++)
 	{
 		DateADT		from,
@@ -234,7 +250,7 @@ ecs_leaves_differ(const EcsCapture *capture)
 	int			count;
 
 	pfree(find_differences(capture, &count));
-	return count > 0;
+	return count > 0 || is_restored(capture);
 }
 
 static List *
@@ -260,18 +276,19 @@ rollups_of(const EcsCapture *capture)
 void
 ecs_leaves_mark_changes(const EcsCapture *capture)
 {
-	Oid			types[] = {INT4OID};
-	Datum		values[] = {Int32GetDatum(capture->id)};
 	List	   *rollups = rollups_of(capture);
 	int			count;
-	Difference *found = find_differences(capture, &count);
-	bool		restored = ecs_registry_sql("SELECT FROM ecomsocial.rollup_leaf WHERE capture = $1 LIMIT 1", 1, types, values, NULL) == 0;
+	Difference *found;
 	ListCell   *cell;
 
-	if (restored)
+	if (is_restored(capture))
+	{
 		foreach(cell, rollups)
 			ecs_mark_everything(((EcsRollup *) lfirst(cell))->target);
-
+		ecs_leaves_record(capture);
+		return;
+	}
+	found = find_differences(capture, &count);
 	for (int i = 0; i < count; i++)
 	{
 		Difference *d = &found[i];
@@ -282,8 +299,6 @@ ecs_leaves_mark_changes(const EcsCapture *capture)
 		if (OidIsValid(d->file))
 			leaf_range_of(capture, d->leaf, &from, &until);
 		record_leaf(capture, d->leaf, d->file, d->trigger, from, until);
-		if (restored)
-			continue;
 		if (d->blind)
 			ereport(WARNING,
 					(errmsg("a capture trigger on %s is missing or not enabled always", ecs_relation_name(d->leaf)),
