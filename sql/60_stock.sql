@@ -63,6 +63,7 @@ CREATE FUNCTION stock_refresh(definition stock_definition, days datemultirange D
 							  OUT change_rows bigint, OUT snapshot_rows bigint, OUT snapshot_dates bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
 DECLARE
 	d CONSTANT ecomsocial.stock_definition := definition;
@@ -251,10 +252,10 @@ BEGIN
 		-- the dates that should be there and are not, neither computed nor loaded
 		EXECUTE format('SELECT min(day) FROM %s', d.changes) INTO first_date;
 		EXECUTE format($q$
-			SELECT array_agg(day ORDER BY day)
-			FROM ecomsocial.stock_period_ends($1, $2, $3) day
-			WHERE NOT EXISTS (SELECT FROM %2$s WHERE snapshot_date = day)
-				AND NOT EXISTS (SELECT FROM %1$s c WHERE c.%3$s = day)
+			SELECT array_agg(f.day ORDER BY f.day)
+			FROM ecomsocial.stock_period_ends($1, $2, $3) f(day)
+			WHERE NOT EXISTS (SELECT FROM %2$s c WHERE c.snapshot_date = f.day)
+				AND NOT EXISTS (SELECT FROM %1$s c WHERE c.%3$s = f.day)
 			$q$, d.snapshots, d.computed, date_column)
 		INTO dates
 		USING first_date, coalesce(through, (now() AT TIME ZONE d.time_zone)::date - 1), d.snapshot_period;
@@ -362,6 +363,7 @@ DECLARE
 	counted text;
 	bad name;
 	one_key boolean;
+	reader text;
 BEGIN
 	IF events IS NULL OR key IS NULL OR time_column IS NULL OR quantity IS NULL OR stocktake IS NULL
 		OR snapshot_period IS NULL OR time_zone IS NULL OR prefix IS NULL THEN
@@ -393,7 +395,7 @@ BEGIN
 	computed := format('%s.%I', in_schema, prefix || '_snapshot_computed');
 	SELECT string_agg(format('%I', name), ', ' ORDER BY n), string_agg(format('%I %s', name, type), ', ' ORDER BY n),
 		string_agg(type, ', ' ORDER BY n),
-		string_agg(format('c.%1$I = %2$I.%1$I', name, prefix || '_on_hand'), ' AND ' ORDER BY n)
+		string_agg(format('c.%1$I = %2$I.%1$I', name, prefix || '_on_hand_of'), ' AND ' ORDER BY n)
 	INTO k, typed_k, types, same_key
 	FROM unnest(key) WITH ORDINALITY u(name, n),
 		LATERAL (SELECT format_type(atttypid, atttypmod) AS type FROM pg_attribute WHERE attrelid = events AND attname = name) t;
@@ -433,10 +435,11 @@ BEGIN
 	-- the movements of that day until the moment.
 	moved := quote_ident(time_column) || CASE WHEN is_zoned THEN '' ELSE format('::timestamp AT TIME ZONE %L', time_zone) END;
 	moved_day := format('(%s AT TIME ZONE %L)::date', moved, time_zone);
-	at_day := format('(%I.at AT TIME ZONE %L)::date', prefix || '_on_hand', time_zone);
-	at_start := at_day || CASE WHEN is_zoned THEN format('::timestamp AT TIME ZONE %L - interval %L', time_zone, '3 hours') ELSE '' END;
 	counted := coalesce('coalesce(' || quote_ident(type_column) || ' = ' || quote_literal(stocktake) || ', false)', 'false');
 	FOREACH one_key IN ARRAY '{false,true}'::boolean[] LOOP
+		reader := prefix || CASE WHEN one_key THEN '_on_hand_of' ELSE '_on_hand' END;
+		at_day := format('(%I.at AT TIME ZONE %L)::date', reader, time_zone);
+		at_start := at_day || CASE WHEN is_zoned THEN format('::timestamp AT TIME ZONE %L - interval %L', time_zone, '3 hours') ELSE '' END;
 		EXECUTE format($q$
 			CREATE FUNCTION %1$s.%2$I(%3$s at timestamptz DEFAULT now()) RETURNS %4$s
 			LANGUAGE sql STABLE PARALLEL SAFE
@@ -451,7 +454,7 @@ BEGIN
 							WHERE %16$I >= %17$s AND %12$s <= %2$I.at AND %18$s = %10$s AND %13$I IS NOT NULL %19$s) m) m
 				GROUP BY %7$s;
 			END
-			$q$, in_schema, prefix || '_on_hand', CASE WHEN one_key THEN typed_k || ',' END,
+			$q$, in_schema, reader, CASE WHEN one_key THEN typed_k || ',' END,
 			CASE WHEN one_key THEN number ELSE format('TABLE (%s, on_hand %s)', typed_k, number) END,
 			CASE WHEN NOT one_key THEN k || ',' END, number, k,
 			CASE WHEN NOT one_key THEN format('DISTINCT ON (%s)', k) END, changes, at_day,
@@ -476,7 +479,7 @@ BEGIN
 				   'brings changes and snapshots up to date with the events of the given days, or makes all anew where null');
 	EXECUTE format('COMMENT ON FUNCTION %s.%I(timestamptz) IS %L', in_schema, prefix || '_on_hand',
 				   'the stock of every key at a moment');
-	EXECUTE format('COMMENT ON FUNCTION %s.%I(%s, timestamptz) IS %L', in_schema, prefix || '_on_hand', types,
+	EXECUTE format('COMMENT ON FUNCTION %s.%I(%s, timestamptz) IS %L', in_schema, prefix || '_on_hand_of', types,
 				   'the stock of one key at a moment');
 	EXECUTE format('COMMENT ON FUNCTION %s.%I(date, date) IS %L', in_schema, prefix || '_daily',
 				   'the stock of every key at the end of each day from one date through another, from the day of its first movement on');
@@ -496,4 +499,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION stock_create(regclass, name[], name, name, name, text, regclass, period, text, name) IS
-'makes the table of changes of a table of events, and the functions that keep and read it, in the schema of the events: PREFIX_refresh, PREFIX_on_hand, PREFIX_daily, PREFIX_check';
+'makes the table of changes of a table of events, and the functions that keep and read it, in the schema of the events: PREFIX_refresh, PREFIX_on_hand, PREFIX_on_hand_of, PREFIX_daily, PREFIX_check';

@@ -72,9 +72,9 @@ report_shape(StockCall *call)
 			 errmsg("row type does not fit the result of %s",
 					call->dense ? "stock_snapshots" : "stock_ledger"),
 			 call->dense ?
-			 errdetail("Its columns must be the day (date), up to %d key columns, and the quantity (smallint, integer, bigint or numeric).",
+			 errdetail("Its columns must be the day (date), up to %d key columns, and the quantity (smallint, integer, bigint, or numeric without precision).",
 					   ECS_LEDGER_KEYS) :
-			 errdetail("Its columns must be up to %d key columns, the day (date), the change and the balance (smallint, integer, bigint or numeric), and optionally whether a stocktake set the balance (boolean).",
+			 errdetail("Its columns must be up to %d key columns, the day (date), the change and the balance (smallint, integer, bigint, or numeric without precision), and optionally whether a stocktake set the balance (boolean).",
 					   ECS_LEDGER_KEYS),
 			 errhint("Pass a null value of a table's or composite type, or NULL::record with a column definition list.")));
 }
@@ -83,6 +83,14 @@ static bool
 is_quantity(Oid type)
 {
 	return type == INT2OID || type == INT4OID || type == INT8OID || type == NUMERICOID;
+}
+
+/* Whether a column of the result can hold a quantity, which is never rounded */
+static bool
+holds_quantity(StockCall *call, int column)
+{
+	return is_quantity(column_type(call, column)) &&
+		TupleDescAttr(call->desc, call->columns[column])->atttypmod < 0;
 }
 
 /* Learn the shape of the result from the caller's row type */
@@ -114,8 +122,8 @@ init_result(StockCall *call, FunctionCallInfo fcinfo)
 	}
 	if (call->nkeys < 0 || call->nkeys > ECS_LEDGER_KEYS ||
 		column_type(call, day) != DATEOID ||
-		!is_quantity(column_type(call, call->dense ? call->nkeys + 1 : day + 1)) ||
-		!is_quantity(column_type(call, call->dense ? call->nkeys + 1 : day + 2)))
+		!holds_quantity(call, call->dense ? call->nkeys + 1 : day + 1) ||
+		!holds_quantity(call, call->dense ? call->nkeys + 1 : day + 2))
 		report_shape(call);
 	BlessTupleDesc(call->desc);
 }
@@ -169,7 +177,7 @@ start_query(TupleDesc desc, void *state)
 				 errhint("Cast it to bigint or numeric.")));
 	for (int i = 0; call->quantity_type == NUMERICOID && i < call->ncolumns; i++)
 	{
-		bool		is_key = call->dense ? i <= nkeys : i <= nkeys;
+		bool		is_key = i <= nkeys;
 
 		if (!is_key && column_type(call, i) != BOOLOID && column_type(call, i) != NUMERICOID)
 			ereport(ERROR,

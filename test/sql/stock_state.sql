@@ -1,0 +1,224 @@
+-- Kept stock: whatever happens to the events, a refresh of the touched days
+-- leaves what a rebuild would, and writes nothing else.
+SET timezone = 'UTC';
+SET datestyle = 'ISO';
+SET jit = off;
+SET client_min_messages = warning;
+CREATE SCHEMA ecommerce;
+SET search_path = ecommerce, ecomsocial;
+
+CREATE TABLE inventory_event (inventory_event_id bigint PRIMARY KEY, event_type text NOT NULL, event_time timestamptz NOT NULL,
+	store_id bigint NOT NULL, product_id bigint NOT NULL, quantity_change bigint NOT NULL, reference_order_id bigint);
+CREATE TABLE inventory_snapshot (snapshot_date date, store_id bigint, product_id bigint, quantity_on_hand bigint,
+	PRIMARY KEY (snapshot_date, store_id, product_id));
+SELECT stock_create('inventory_event', '{store_id,product_id}', 'event_time', 'quantity_change', 'event_type',
+	snapshots => 'inventory_snapshot', time_zone => 'America/Sao_Paulo');
+
+-- An event made from a number: 45 days around the two changes of the clocks at
+-- midnight, at quarters of an hour; a stocktake in 15; returns and losses by sign.
+CREATE FUNCTION make_event(id bigint, version bigint) RETURNS inventory_event LANGUAGE sql IMMUTABLE AS $$
+	SELECT ROW(id, (ARRAY['stocktake', 'receipt', 'sale', 'return', 'adjustment', 'transfer_in', 'transfer_out', 'write_off', 'unheard of'])
+			[CASE WHEN h % 15 = 0 THEN 1 ELSE 2 + h % 8 END],
+		'2018-01-20 12:00-02'::timestamptz + ((h >> 8) % (45 * 96)) * interval '15 minutes',
+		1 + (h >> 24) % 3, 1 + (h >> 28) % 4, (h >> 32) % 61 - 25, NULL)::inventory_event
+	FROM (SELECT hashint8extended(id, version) & 4611686018427387903 AS h) h
+$$;
+
+-- The definition in plain SQL: see stock_ledger.sql
+CREATE VIEW wanted_change AS
+	WITH e AS MATERIALIZED (SELECT *, (event_time AT TIME ZONE 'America/Sao_Paulo')::date AS day, event_type = 'stocktake' AS is_count FROM inventory_event
+	), d AS MATERIALIZED (
+		SELECT store_id, product_id, day, bool_or(is_count) AS counted FROM e GROUP BY 1, 2, 3
+	), t AS MATERIALIZED (
+		SELECT d.*, (SELECT max(event_time) FROM e WHERE (e.store_id, e.product_id) = (d.store_id, d.product_id) AND is_count AND e.day <= d.day) AS count_time FROM d
+	), b AS MATERIALIZED (
+		SELECT t.*, coalesce((SELECT max(quantity_change) FROM e WHERE (e.store_id, e.product_id) = (t.store_id, t.product_id) AND is_count AND event_time = count_time), 0)
+			+ coalesce((SELECT sum(quantity_change) FROM e WHERE (e.store_id, e.product_id) = (t.store_id, t.product_id) AND NOT is_count AND e.day <= t.day
+						AND (count_time IS NULL OR event_time > count_time)), 0)::bigint AS balance FROM t
+	)
+	SELECT store_id, product_id, day, balance - lag(balance, 1, 0::bigint) OVER (PARTITION BY store_id, product_id ORDER BY day) AS change, balance, counted FROM b;
+CREATE FUNCTION wanted_snapshot(through date) RETURNS SETOF inventory_snapshot LANGUAGE sql STABLE AS $$
+	WITH w AS MATERIALIZED (TABLE wanted_change)
+	SELECT d::date, k.store_id, k.product_id, b.balance
+	FROM generate_series((SELECT min(day) FROM w), through, interval '1 day') d
+	CROSS JOIN (SELECT DISTINCT store_id, product_id FROM w) k
+	CROSS JOIN LATERAL (SELECT balance FROM w WHERE (w.store_id, w.product_id) = (k.store_id, k.product_id) AND day <= d ORDER BY day DESC LIMIT 1) b
+$$;
+-- how many rows differ from what they should be
+CREATE FUNCTION faults(through date) RETURNS bigint LANGUAGE sql STABLE AS $$
+	SELECT (SELECT count(*) FROM ((TABLE inventory_change EXCEPT ALL TABLE wanted_change) UNION ALL (TABLE wanted_change EXCEPT ALL TABLE inventory_change)) x)
+		+ (SELECT count(*) FROM ((TABLE inventory_snapshot EXCEPT ALL SELECT * FROM wanted_snapshot(through))
+			UNION ALL (SELECT * FROM wanted_snapshot(through) EXCEPT ALL TABLE inventory_snapshot)) x)
+$$;
+-- the days on which events were touched, as a trigger would note them
+CREATE TABLE touched (day date);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF TG_OP <> 'INSERT' THEN INSERT INTO touched VALUES ((OLD.event_time AT TIME ZONE 'America/Sao_Paulo')::date); END IF;
+	IF TG_OP <> 'DELETE' THEN INSERT INTO touched VALUES ((NEW.event_time AT TIME ZONE 'America/Sao_Paulo')::date); END IF;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON inventory_event FOR EACH ROW EXECUTE FUNCTION note();
+
+-- a rebuild, of nothing and of something
+SELECT * FROM inventory_refresh(through => '2018-03-10');
+INSERT INTO inventory_event SELECT (make_event(i, 0)).* FROM generate_series(1, 150) i;
+SELECT * FROM inventory_refresh(through => '2018-03-01');
+SELECT faults('2018-03-01'), (SELECT count(*) FROM inventory_change) AS changes,
+	(SELECT count(*) FROM inventory_change WHERE counted) AS counted, (SELECT count(*) FROM inventory_change WHERE balance < 0) AS negative;
+TRUNCATE touched;
+-- nothing happened
+SELECT * FROM inventory_refresh('{}', '2018-03-01');
+SELECT * FROM inventory_refresh('{(,)}', '2018-03-01');
+
+-- Forty rounds of late, corrected and deleted events.  Few events a key, so that
+-- keys come and go.  Rows that did not change must not have been written.
+CREATE TABLE round (n int, faults bigint, change_rows bigint, snapshot_rows bigint, needless bigint);
+DO $$
+DECLARE
+	r record;
+	needless bigint;
+	through date;
+BEGIN
+	FOR n IN 1..40 LOOP
+		through := date '2018-03-01' + n / 5;
+		INSERT INTO inventory_event SELECT (make_event(1000 * n + i, n)).* FROM generate_series(1, n % 7) i;
+		DELETE FROM inventory_event WHERE hashint8extended(inventory_event_id, n) % (CASE n % 10 WHEN 0 THEN 2 ELSE 25 END) = 0;
+		UPDATE inventory_event e SET event_time = m.event_time, event_type = m.event_type, store_id = m.store_id, quantity_change = m.quantity_change
+		FROM inventory_event o, LATERAL make_event(o.inventory_event_id, 100 + n) m
+		WHERE e.inventory_event_id = o.inventory_event_id AND hashint8extended(o.inventory_event_id, 200 + n) % 30 = 0;
+
+		CREATE TEMP TABLE old_change AS TABLE inventory_change;
+		CREATE TEMP TABLE old_snapshot AS SELECT * FROM inventory_snapshot;
+		SELECT * INTO r FROM inventory_refresh((SELECT coalesce(range_agg(daterange(day, day + 1)), '{}') FROM touched), through);
+		SELECT r.change_rows + r.snapshot_rows
+			- (SELECT count(*) FROM (SELECT * FROM inventory_change EXCEPT TABLE old_change) x)
+			- (SELECT count(*) FROM old_change o WHERE NOT EXISTS (SELECT FROM inventory_change c WHERE (c.store_id, c.product_id, c.day) = (o.store_id, o.product_id, o.day)))
+			- (SELECT count(*) FROM (SELECT * FROM inventory_snapshot EXCEPT TABLE old_snapshot) x)
+			- (SELECT count(*) FROM old_snapshot o WHERE NOT EXISTS (SELECT FROM inventory_snapshot c WHERE (c.store_id, c.product_id, c.snapshot_date) = (o.store_id, o.product_id, o.snapshot_date)))
+		INTO needless;
+		INSERT INTO round VALUES (n, faults(through), r.change_rows, r.snapshot_rows, needless);
+		DROP TABLE old_change, old_snapshot;
+		TRUNCATE touched;
+	END LOOP;
+END
+$$;
+SELECT count(*) AS rounds, sum(faults) AS faults, sum(needless) AS needless, min(change_rows) < max(change_rows) AS vary FROM round;
+SELECT n, faults, needless FROM round WHERE faults <> 0 OR needless <> 0;
+SELECT * FROM inventory_check('2018-03-09');
+
+-- one late event of one key writes that key only, and no day before it
+CREATE TEMP TABLE before AS SELECT ctid AS at, xmin::text AS by, * FROM inventory_snapshot;
+INSERT INTO inventory_event VALUES (1, 'receipt', '2018-01-25 12:00-02', 2, 3, 7, NULL)
+	ON CONFLICT (inventory_event_id) DO UPDATE SET event_type = 'receipt', event_time = excluded.event_time, store_id = 2, product_id = 3, quantity_change = 7;
+SELECT change_rows > 0 AS changed, snapshot_rows > 0 AS snapped FROM inventory_refresh((SELECT range_agg(daterange(day, day + 1)) FROM touched), '2018-03-09');
+SELECT store_id, product_id, min(snapshot_date) >= '2018-01-25' AS is_later
+FROM inventory_snapshot s WHERE NOT EXISTS (SELECT FROM before b WHERE b.at = s.ctid AND b.by = s.xmin::text) GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT faults('2018-03-09');
+TRUNCATE touched;
+
+-- the stock at any moment, of all keys and of one, against the events
+CREATE FUNCTION wanted_on_hand(moment timestamptz) RETURNS TABLE (store_id bigint, product_id bigint, on_hand bigint) LANGUAGE sql STABLE AS $$
+	WITH e AS (SELECT *, event_type = 'stocktake' AS is_count FROM inventory_event WHERE event_time <= moment),
+	t AS (SELECT store_id, product_id, max(event_time) FILTER (WHERE is_count) AS count_time FROM e GROUP BY 1, 2)
+	SELECT store_id, product_id, (coalesce(max(quantity_change) FILTER (WHERE is_count AND event_time = count_time), 0)
+		+ coalesce(sum(quantity_change) FILTER (WHERE NOT is_count AND (count_time IS NULL OR event_time > count_time)), 0))::bigint
+	FROM e JOIN t USING (store_id, product_id) GROUP BY 1, 2
+$$;
+CREATE TABLE moment AS SELECT '2018-01-19 00:00-02'::timestamptz + i * interval '31 minutes' * 37 AS at FROM generate_series(0, 60) i
+	UNION ALL SELECT event_time FROM inventory_event WHERE inventory_event_id % 3 = 0 UNION ALL VALUES ('infinity'::timestamptz), ('-infinity'),
+	('2018-02-18 00:00-02'), ('2018-02-18 00:00-03'), ('2018-02-17 23:59:59.999999-03');
+SELECT count(*) > 60 AS many,
+	sum((SELECT count(*) FROM (SELECT * FROM wanted_on_hand(at) EXCEPT SELECT * FROM inventory_on_hand(at)) x)) AS missed,
+	sum((SELECT count(*) FROM (SELECT * FROM inventory_on_hand(at) EXCEPT SELECT * FROM wanted_on_hand(at)) x)) AS wrong,
+	sum((SELECT count(*) FROM (SELECT s, p, inventory_on_hand_of(s, p, at) AS on_hand FROM generate_series(1, 3) s, generate_series(1, 4) p) o
+		 FULL JOIN wanted_on_hand(at) w ON (w.store_id, w.product_id) = (s, p) WHERE o.on_hand IS DISTINCT FROM w.on_hand)) AS wrong_single
+FROM moment;
+
+-- every day of every key
+SELECT count(*) FILTER (WHERE d.on_hand IS DISTINCT FROM s.quantity_on_hand) AS wrong, count(*) > 100 AS many
+FROM inventory_daily('2018-02-01', '2018-02-28') d
+FULL JOIN (SELECT * FROM inventory_snapshot WHERE snapshot_date BETWEEN '2018-02-01' AND '2018-02-28') s
+	ON (d.day, d.store_id, d.product_id) = (s.snapshot_date, s.store_id, s.product_id);
+SELECT count(*) FROM inventory_daily('2018-02-02', '2018-02-01');
+
+-- the functions that read are inlined: of a key asked for, only its own rows are read
+CREATE FUNCTION conditions(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+		IF line ~ 'inventory_change|Index Cond.*day' THEN RETURN NEXT regexp_replace(line, '^[ >-]*', ''); END IF;
+	END LOOP;
+END
+$$;
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SELECT * FROM conditions('SELECT on_hand FROM inventory_daily(''2018-02-01'', ''2018-02-28'') WHERE store_id = 1 AND product_id = 2');
+SELECT * FROM conditions('SELECT on_hand FROM inventory_on_hand(''2018-02-10 12:00-02'') WHERE store_id = 1 AND product_id = 2');
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+
+-- A loaded snapshot is left alone, also by a rebuild, and on a date that has one none is made
+DELETE FROM inventory_snapshot WHERE snapshot_date = '2018-02-10';
+DELETE FROM inventory_snapshot_computed WHERE snapshot_date = '2018-02-10';
+SELECT * FROM inventory_check('2018-03-09');
+INSERT INTO inventory_snapshot VALUES ('2018-02-10', 1, 1, 12345), ('2018-03-10', 1, 1, 54321);
+INSERT INTO inventory_event VALUES (2, 'receipt', '2018-01-25 12:00-02', 1, 1, 7, NULL)
+	ON CONFLICT (inventory_event_id) DO UPDATE SET event_type = 'receipt', event_time = excluded.event_time, store_id = 1, product_id = 1, quantity_change = 7;
+SELECT snapshot_dates FROM inventory_refresh((SELECT range_agg(daterange(day, day + 1)) FROM touched), '2018-03-12');
+SELECT snapshot_date FROM generate_series(date '2018-03-08', '2018-03-12', '1 day') d JOIN inventory_snapshot_computed ON snapshot_date = d ORDER BY 1;
+SELECT snapshot_dates > 40 AS many FROM inventory_refresh(through => '2018-03-12');
+SELECT * FROM inventory_snapshot WHERE snapshot_date IN ('2018-02-10', '2018-03-10');
+SELECT count(*) FROM (SELECT * FROM wanted_snapshot('2018-03-12') WHERE snapshot_date NOT IN ('2018-02-10', '2018-03-10') EXCEPT TABLE inventory_snapshot) x;
+SELECT * FROM inventory_check('2018-03-12');
+
+-- holes, wrong numbers and missing keys are found
+DELETE FROM inventory_snapshot WHERE snapshot_date = '2018-02-20';
+UPDATE inventory_snapshot SET quantity_on_hand = quantity_on_hand + 1 WHERE snapshot_date = '2018-02-21' AND store_id = 2;
+DELETE FROM inventory_snapshot WHERE (snapshot_date, store_id) = ('2018-02-22', 3);
+DELETE FROM inventory_snapshot_computed WHERE snapshot_date = '2018-02-23';
+DELETE FROM inventory_snapshot WHERE snapshot_date = '2018-02-23';
+SELECT problem, snapshot_date, found < expected AS less FROM inventory_check('2018-03-12') ORDER BY 2, 1;
+
+-- Overflow is an error and leaves everything as it was
+\set VERBOSITY sqlstate
+INSERT INTO inventory_event VALUES (3, 'receipt', '2018-01-26 12:00-02', 1, 1, 9223372036854775807, NULL), (4, 'receipt', '2018-01-27 12:00-02', 1, 1, 9223372036854775807, NULL)
+	ON CONFLICT (inventory_event_id) DO UPDATE SET quantity_change = 9223372036854775807, event_type = 'receipt', store_id = 1, product_id = 1, event_time = excluded.event_time;
+SELECT count(*), sum(balance) FROM inventory_change \gset before_
+SELECT * FROM inventory_refresh('{[2018-01-25,2018-01-29)}', '2018-03-12');
+SELECT * FROM inventory_refresh();
+SELECT count(*) = :before_count AND sum(balance) = :before_sum AS unchanged FROM inventory_change;
+
+-- other isolation levels, and what cannot be kept
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT * FROM inventory_refresh('{}');
+ROLLBACK;
+SELECT stock_create('inventory_event', '{store_id,product}', 'event_time', 'quantity_change');
+SELECT stock_create('inventory_event', '{}', 'event_time', 'quantity_change');
+SELECT stock_create('inventory_event', NULL, 'event_time', 'quantity_change');
+SELECT stock_create('inventory_event', '{store_id}', 'event_time', 'quantity_change', time_zone => 'Mars/Olympus');
+SELECT stock_create('inventory_event', '{store_id}', 'event_time', 'quantity_change');
+SET search_path = ecomsocial;
+DROP SCHEMA ecommerce CASCADE;
+
+-- Dates, numerics, month ends, no stocktakes, and names that need quotes
+CREATE SCHEMA "Other ""one""";
+SET search_path = "Other ""one""", ecomsocial;
+CREATE TABLE "Move" ("When" date, "Bin %s" text, "select" numeric);
+CREATE TABLE "Level" ("Date" date, "Bin %s" text, "Amount" numeric, PRIMARY KEY ("Bin %s", "Date"));
+SELECT stock_create('"Move"', '{Bin %s}', 'When', 'select', snapshots => '"Level"', snapshot_period => 'month', prefix => 'Bin''s');
+INSERT INTO "Move" VALUES ('2024-01-15', 'a', 1.5), ('2024-03-15', 'b', 2), ('2024-03-31', 'a', -0.5), ('2024-04-01', 'a', 9);
+SELECT * FROM "Bin's_refresh"(through => '2024-04-29');
+TABLE "Level" ORDER BY 1, 2;
+DELETE FROM "Move" WHERE "When" = '2024-03-15';
+INSERT INTO "Move" VALUES ('2024-02-29', 'a', 0.1);
+SELECT * FROM "Bin's_refresh"('{[2024-02-29,2024-03-01),[2024-03-15,2024-03-16)}', '2024-04-30');
+TABLE "Level" ORDER BY 1, 2;
+SELECT * FROM "Bin's_on_hand"('2024-03-01 00:00Z');
+SELECT "Bin's_on_hand_of"('a', '2024-02-28 23:00Z') AS a, "Bin's_on_hand_of"('b') AS b;
+SELECT * FROM "Bin's_check"('2024-04-30');
+SELECT p.proname, obj_description(p.oid) IS NOT NULL AS described FROM pg_proc p WHERE pronamespace = '"Other ""one"""'::regnamespace ORDER BY 1, p.oid;
+SET search_path = ecomsocial;
+DROP SCHEMA "Other ""one""" CASCADE;
