@@ -22,14 +22,14 @@ CREATE TYPE plain_line AS (store_id bigint, day date, change bigint, balance big
 -- The balance at the end of a day, by its definition: the last count by then,
 -- the largest where several fell on one instant, and what moved after it.
 CREATE FUNCTION oracle(zone text) RETURNS SETOF stock_line LANGUAGE sql STABLE AS $$
-	WITH e AS (
+	WITH e AS MATERIALIZED (
 		SELECT *, (event_time AT TIME ZONE zone)::date AS day, event_type IS NOT DISTINCT FROM 'stocktake' AS is_count FROM event
-	), days AS (
+	), days AS MATERIALIZED (
 		SELECT store_id, product, day, bool_or(is_count) AS counted FROM e GROUP BY 1, 2, 3
-	), balances AS (
+	), balances AS MATERIALIZED (
 		SELECT d.*, (SELECT max(event_time) FROM e WHERE (e.store_id, e.product) = (d.store_id, d.product) AND is_count AND e.day <= d.day) AS count_time
 		FROM days d
-	), sums AS (
+	), sums AS MATERIALIZED (
 		SELECT d.*,
 			coalesce((SELECT max(quantity) FROM e WHERE (e.store_id, e.product) = (d.store_id, d.product) AND is_count AND event_time = count_time), 0)
 			+ coalesce((SELECT sum(quantity) FROM e WHERE (e.store_id, e.product) = (d.store_id, d.product) AND NOT is_count AND e.day <= d.day
