@@ -3,7 +3,8 @@
 \set SHOW_CONTEXT never
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO';
-SELECT object, try FROM ecomsocial.create_social('net', 'America/New_York', active => 'content');
+SELECT object, try FROM ecomsocial.create_social('net', 'America/New_York', active => 'content')
+WHERE object IN ('user_current', 'active_users_daily', 'ad_performance');
 SELECT kind, time_zone, options FROM ecomsocial.model WHERE rel = 'net.content_event'::regclass;
 
 \set VERBOSITY default
