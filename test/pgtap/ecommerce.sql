@@ -1,6 +1,6 @@
 -- The e-commerce model: exactly the documented tables and columns, of an ordinary owner.
 BEGIN;
-SELECT plan(25);
+SELECT plan(28);
 SET LOCAL client_min_messages = warning;
 
 CREATE ROLE shopkeeper;
@@ -69,7 +69,15 @@ SELECT set_eq($$ SELECT conrelid::regclass::text || ' > ' || confrelid::regclass
 SELECT is((SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND connamespace = 'ecommerce_month'::regnamespace), 0::bigint,
           'foreign_keys => false makes none');
 
+INSERT INTO ecommerce_month.order_line (order_id, order_time, product_id, count, unit_price_at_purchase, amt, product_category_id)
+VALUES (1, '2011-01-20', 7, 1, 2, 2, 1);
+SELECT throws_ok($$ SELECT ecomsocial.ecommerce_foreign_keys('ecommerce_month') $$, '23503', NULL, 'foreign keys added later find what is wrong');
+INSERT INTO ecommerce_month.product_category (product_category_id, category_name) VALUES (1, 'mugs');
+INSERT INTO ecommerce_month.product_current (product_id, created_at, updated_at) VALUES (7, '2011-01-01', '2011-01-01');
+SELECT lives_ok($$ SELECT ecomsocial.ecommerce_foreign_keys('ecommerce_month') $$, 'and are as good as those made at once');
+
 SELECT is(ecomsocial.add_partitions('ecommerce_month.order_line', '2011-01-15', '2011-03-01'), 2, 'two months, two partitions');
+SELECT is((SELECT count(*) FROM ecommerce_month.order_line_2011_01), 1::bigint, 'and the line that waited is in the first');
 SELECT is((SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = 'ecommerce_month.order_line_2011_01'::regclass),
           format('FOR VALUES FROM (%L) TO (%L)', '2011-01-01 Europe/London'::timestamptz, '2011-02-01 Europe/London'::timestamptz),
           'a partition is a local month');

@@ -1,6 +1,6 @@
 -- The social model: exactly the documented tables and columns, of an ordinary owner.
 BEGIN;
-SELECT plan(22);
+SELECT plan(23);
 SET LOCAL client_min_messages = warning;
 
 CREATE ROLE host;
@@ -63,6 +63,8 @@ SELECT set_eq($$ SELECT conrelid::regclass::text || ' > ' || confrelid::regclass
               'facts refer to hubs and to the tables that have no versions');
 SELECT is((SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND connamespace = 'social_day'::regnamespace), 0::bigint,
           'foreign_keys => false makes none');
+
+SELECT lives_ok($$ SELECT ecomsocial.social_foreign_keys('social_day') $$, 'and they can be added later');
 
 SELECT * FROM finish();
 ROLLBACK;
