@@ -67,7 +67,7 @@ FROM (SELECT n, h(n, 32, 100) AS day FROM generate_series(1, 1500) n) g WHERE da
 CALL refresh_model('net');
 
 -- What the oracles share: acts with their local day.
-CREATE VIEW act AS
+CREATE MATERIALIZED VIEW act AS
 SELECT (event_time AT TIME ZONE 'America/New_York')::date AS day, date_trunc('month', event_time AT TIME ZONE 'America/New_York')::date AS month, event_time,
        coalesce(viewer_id, creator_id) AS user_id, coalesce(device_type, 'unknown') AS device_type, coalesce(os, 'unknown') AS os, 'content' AS source, event_type, event_id
 FROM content_event LEFT JOIN device USING (device_id)
@@ -75,7 +75,10 @@ UNION ALL
 SELECT (event_time AT TIME ZONE 'America/New_York')::date, date_trunc('month', event_time AT TIME ZONE 'America/New_York')::date, event_time,
        user_id, coalesce(device_type, 'unknown'), coalesce(os, 'unknown'), 'ad', event_type, event_id
 FROM ad_event LEFT JOIN device USING (device_id);
-CREATE VIEW user_day AS SELECT DISTINCT user_id, day FROM act WHERE user_id IS NOT NULL;
+CREATE INDEX ON act (day, user_id);
+CREATE MATERIALIZED VIEW user_day AS SELECT DISTINCT user_id, day FROM act WHERE user_id IS NOT NULL;
+CREATE UNIQUE INDEX ON user_day (day, user_id);
+ANALYZE;
 -- the data has every case that is claimed
 SELECT (SELECT count(*) FROM act) AS acts, (SELECT count(DISTINCT user_id) FROM act) AS users, (SELECT min(day) FROM act) AS first, (SELECT max(day) FROM act) AS last,
        (SELECT count(*) FROM act WHERE user_id IS NULL) > 0 AS no_user, (SELECT count(*) FROM act WHERE device_type = 'unknown') > 0 AS no_device,
@@ -115,8 +118,8 @@ LANGUAGE sql AS $$
     WITH u AS MATERIALIZED (SELECT DISTINCT user_id, date_trunc(unit, day::timestamp)::date AS s FROM user_day),
     f AS MATERIALIZED (SELECT user_id, min(s) AS first FROM u GROUP BY 1),
     t AS (SELECT d::date AS s, (d - ('1 ' || unit)::interval)::date AS before FROM generate_series((SELECT min(s) FROM u), (SELECT max(s) FROM u), ('1 ' || unit)::interval) d),
-    k AS (SELECT t.s, t.before, f.first, EXISTS (SELECT FROM u WHERE u.user_id = f.user_id AND u.s = t.s) AS now,
-                 EXISTS (SELECT FROM u WHERE u.user_id = f.user_id AND u.s = t.before) AS then FROM t JOIN f ON f.first <= t.s)
+    k AS (SELECT t.s, f.first, n.user_id IS NOT NULL AS now, b.user_id IS NOT NULL AS then
+          FROM t JOIN f ON f.first <= t.s LEFT JOIN u n ON n.user_id = f.user_id AND n.s = t.s LEFT JOIN u b ON b.user_id = f.user_id AND b.s = t.before)
     SELECT unit::period, s, count(*) FILTER (WHERE now), count(*) FILTER (WHERE now AND first = s), count(*) FILTER (WHERE now AND k.then),
            count(*) FILTER (WHERE now AND NOT k.then AND first < s), count(*) FILTER (WHERE NOT now AND k.then), count(*) FILTER (WHERE NOT now AND NOT k.then)
     FROM k GROUP BY s $$;
@@ -190,7 +193,7 @@ SELECT bool_and(reach BETWEEN 0.9 * n AND 1.1 * n) AS near FROM ad_performance_b
 -- Devices
 SELECT * FROM difference('SELECT day, device_type, events, users, multi_device_users, round(share_of_events, 6), round(share_of_users, 6) FROM device_behaviour', $$
     SELECT day, device_type, count(*), count(DISTINCT user_id),
-           count(DISTINCT user_id) FILTER (WHERE (SELECT count(DISTINCT b.device_type) FROM act b WHERE b.day = a.day AND b.user_id = a.user_id) > 1),
+           count(DISTINCT user_id) FILTER (WHERE EXISTS (SELECT FROM act b WHERE b.day = a.day AND b.user_id = a.user_id AND b.device_type <> a.device_type)),
            round(count(*)::numeric / (SELECT count(*) FROM act b WHERE b.day = a.day), 6),
            round(count(DISTINCT user_id)::numeric / (SELECT count(DISTINCT user_id) FROM act b WHERE b.day = a.day), 6)
     FROM act a GROUP BY 1, 2$$);
@@ -220,6 +223,8 @@ UPDATE content_event SET event_time = event_time - interval '11 days' WHERE view
 UPDATE content_event SET viewer_id = 300 WHERE viewer_id = 40;
 CALL refresh_model('net');
 CALL remember(1);
+REFRESH MATERIALIZED VIEW act;
+REFRESH MATERIALIZED VIEW user_day;
 SELECT * FROM difference('SELECT user_id, dates(days) FROM user_activity', 'SELECT user_id, array_agg(day ORDER BY day) FROM user_day GROUP BY 1');
 SELECT count(*) AS still_there FROM user_activity WHERE user_id IN (17, 18);
 SELECT last_active_date, churned_date FROM "user" WHERE user_id IN (17, 18);
