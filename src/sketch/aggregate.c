@@ -13,21 +13,6 @@ PG_FUNCTION_INFO_V1(ecs_sketch_merge);
 PG_FUNCTION_INFO_V1(ecs_sketch_final);
 PG_FUNCTION_INFO_V1(ecs_sketch_final_count);
 
-/* Merge a sketch, or a state, into the state, which may be the first one */
-static EcsState *
-merge_into(EcsState *state, const EcsView *view)
-{
-	return state == NULL ? ecs_state_of_view(view) : ecs_state_merge(state, view);
-}
-
-static Datum
-return_state(FunctionCallInfo fcinfo, EcsState *state)
-{
-	if (state == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_POINTER(state);
-}
-
 Datum
 ecs_sketch_merge(PG_FUNCTION_ARGS)
 {
@@ -38,23 +23,30 @@ ecs_sketch_merge(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(1))
 	{
 		ecs_view_datum(PG_GETARG_DATUM(1), &view, &scratch);
-		state = merge_into(state, &view);
+		state = state == NULL ? ecs_state_of_view(&view) : ecs_state_merge(state, &view);
 	}
-	return return_state(fcinfo, state);
+	if (state == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_POINTER(state);
 }
 
 Datum
 ecs_sketch_combine(PG_FUNCTION_ARGS)
 {
 	EcsState   *state = ecs_transition_state(fcinfo);
+	EcsState   *other = PG_ARGISNULL(1) ? NULL : (EcsState *) PG_DETOAST_DATUM(PG_GETARG_DATUM(1));
 	EcsView		view;
 
-	if (!PG_ARGISNULL(1))
+	if (state != NULL && other != NULL)
 	{
-		ecs_state_view((EcsState *) PG_DETOAST_DATUM(PG_GETARG_DATUM(1)), &view);
-		state = merge_into(state, &view);
+		ecs_state_view(other, &view);
+		state = ecs_state_merge(state, &view);
 	}
-	return return_state(fcinfo, state);
+	else if (state == NULL)
+		state = other;			/* of which the executor makes a copy of its own */
+	if (state == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_POINTER(state);
 }
 
 Datum

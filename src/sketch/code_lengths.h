@@ -6,7 +6,7 @@
 #define ECS_CODE_LIMIT		11
 #define ECS_CODE_WINDOW		64
 #define ECS_CODES			37
-#define ECS_ULL_CODES		27		/* those of UltraLogLog registers come first */
+#define ECS_ULL_CODES		27	/* those of UltraLogLog registers come first */
 
 typedef struct EcsCodeLengths
 {

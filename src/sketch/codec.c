@@ -50,7 +50,7 @@ rice_bits(uint32_t count)
 static const char *
 decode_tokens(const uint8_t *bytes, size_t len, uint32_t *tokens, EcsView *view)
 {
-	EcsBitReader reader = {.at = bytes, .end = bytes + len};
+	EcsBitReader reader = {bytes, bytes + len, 0, 0};
 	uint32_t	count = 0;
 	uint32_t	previous = 0;
 	uint32_t	hash = 0;
@@ -103,7 +103,7 @@ decode_tokens(const uint8_t *bytes, size_t len, uint32_t *tokens, EcsView *view)
 static uint8_t *
 encode_tokens(const uint32_t *tokens, uint32_t count, uint8_t *out)
 {
-	EcsBitWriter writer = {.at = out};
+	EcsBitWriter writer = {out, 0, 0};
 	uint32_t	previous = 0;
 	uint32_t	left;
 	uint32_t	i;

@@ -130,6 +130,7 @@ derivatives(const Likelihood *sums, double x, double *f, double *slope)
 static EcsEstimate
 estimate_registers(const EcsView *view)
 {
+	EcsEstimate estimate = {0, 0};
 	Likelihood	sums;
 	double		m = ldexp(1.0, view->precision);
 	double		count = 0;
@@ -143,7 +144,10 @@ estimate_registers(const EcsView *view)
 
 	sum_up(view, &sums);
 	if (sums.alpha == 0)
-		return (EcsEstimate) {INFINITY, INFINITY};
+	{
+		estimate.count = estimate.error = INFINITY;
+		return estimate;
+	}
 	rate = ldexp(1.0, -sums.last);
 	for (j = sums.last; j >= sums.first; j--, rate *= 2)
 	{
@@ -151,7 +155,7 @@ estimate_registers(const EcsView *view)
 		weight += sums.beta[j] * rate;
 	}
 	if (count == 0)
-		return (EcsEstimate) {0, 0};
+		return estimate;
 
 	x = log1p(weight / sums.alpha) * count / weight;
 	do
@@ -161,23 +165,25 @@ estimate_registers(const EcsView *view)
 		x += step;
 	} while (step > x * 1e-5);	/* then its square is left */
 
-	/* the curvature is that of a Poisson number of elements, which varies by itself by 1/n */
-	return (EcsEstimate) {
-		.count = m * x / (1 + bias[view->flavour] / m),
-		.error = sqrt(fmax(1 / (x * x * slope) - 1 / (m * x), 0))
-	};
+	/* the curvature is that of a Poisson number, which itself varies by 1/n */
+	estimate.count = m * x / (1 + bias[view->flavour] / m);
+	estimate.error = sqrt(fmax(1 / (x * x * slope) - 1 / (m * x), 0));
+	return estimate;
 }
 
 static EcsEstimate
 estimate_tokens(const EcsView *view)
 {
 	double		pairs_per_loss = 6 * ldexp(1.0, ECS_TOKEN_BITS);
+	EcsEstimate estimate;
 	double		n = 0;
 	uint32_t	i;
 
 	for (i = 0; i < view->tokens; i++)
 		n += view->token[i] != 0;
-	return (EcsEstimate) {n + n * (n - 1) / pairs_per_loss, n < 2 ? 0 : 1 / sqrt(pairs_per_loss)};
+	estimate.count = n + n * (n - 1) / pairs_per_loss;
+	estimate.error = n < 2 ? 0 : 1 / sqrt(pairs_per_loss);
+	return estimate;
 }
 
 EcsEstimate

@@ -53,10 +53,23 @@ ecs_sketch_union(PG_FUNCTION_ARGS)
 
 /* -------- estimates -------- */
 
+EcsEstimate
+ecs_estimate_view(const EcsView *view)
+{
+	EcsEstimate estimate = ecs_sketch_estimate(view);
+
+	if (isinf(estimate.count))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("estimate of the sketch is infinite"),
+				 errdetail("All its registers are full, which no number of elements makes likely.")));
+	return estimate;
+}
+
 int64
 ecs_count_view(const EcsView *view)
 {
-	double		count = rint(ecs_sketch_estimate(view).count);
+	double		count = rint(ecs_estimate_view(view).count);
 
 	if (!FLOAT8_FITS_IN_INT64(count))
 		ereport(ERROR,
@@ -125,13 +138,17 @@ return_two(FunctionCallInfo fcinfo, double first, double second)
 Datum
 ecs_sketch_bounds(PG_FUNCTION_ARGS)
 {
-	EcsEstimate estimate = estimate_datum(PG_GETARG_DATUM(0));
+	EcsScratch	scratch;
+	EcsView		view;
+	EcsEstimate estimate;
 	double		sigmas = PG_GETARG_FLOAT8(1);
 
 	if (!(sigmas >= 0 && sigmas <= 100))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("number of standard errors must be between 0 and 100")));
+	ecs_view_datum(PG_GETARG_DATUM(0), &view, &scratch);
+	estimate = ecs_estimate_view(&view);
 	return return_two(fcinfo,
 					  estimate.count * Max(1 - sigmas * estimate.error, 0),
 					  estimate.count * (1 + sigmas * estimate.error));
@@ -161,12 +178,12 @@ ecs_sketch_overlap(PG_FUNCTION_ARGS)
 	b = ecs_state_reduce(ecs_state_of_view(&view), a->precision);
 	a = ecs_state_reduce(a, b->precision);
 	ecs_state_view(a, &view);
-	of_a = ecs_sketch_estimate(&view);
+	of_a = ecs_estimate_view(&view);
 	ecs_state_view(b, &view);
-	of_b = ecs_sketch_estimate(&view);
+	of_b = ecs_estimate_view(&view);
 	a = ecs_state_merge(a, &view);
 	ecs_state_view(a, &view);
-	of_both = ecs_sketch_estimate(&view);
+	of_both = ecs_estimate_view(&view);
 
 	overlap = of_a.count + of_b.count - of_both.count;
 	overlap = Max(Min(overlap, Min(of_a.count, of_b.count)), 0);

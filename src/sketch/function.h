@@ -7,7 +7,10 @@
 
 #include "sketch/estimate.h"
 
-/* The estimate as a whole number; errors 22003 where it does not fit */
+/* The estimate; errors 22003 where it is infinite */
+extern EcsEstimate ecs_estimate_view(const EcsView *view);
+
+/* As a whole number; errors 22003 where it does not fit */
 extern int64 ecs_count_view(const EcsView *view);
 
 #endif							/* ECS_SKETCH_FUNCTION_H */

@@ -91,7 +91,7 @@ printf <<'HEAD', $LIMIT, $WINDOW, scalar @tables, $ull;
 #define ECS_CODE_LIMIT		%d
 #define ECS_CODE_WINDOW		%d
 #define ECS_CODES			%d
-#define ECS_ULL_CODES		%d		/* those of UltraLogLog registers come first */
+#define ECS_ULL_CODES		%d	/* those of UltraLogLog registers come first */
 
 typedef struct EcsCodeLengths
 {

@@ -80,12 +80,13 @@ static char *
 hex_of(const bytea *sketch)
 {
 	size_t		len = VARSIZE_ANY_EXHDR(sketch);
-	char	   *text = palloc(2 * len + 3);
+	char	   *result = palloc(2 * len + 3);
+	char	   *end = result + 2;
 
-	text[0] = '\\';
-	text[1] = 'x';
-	text[2 + hex_encode(VARDATA_ANY(sketch), len, text + 2)] = '\0';
-	return text;
+	memcpy(result, "\\x", 2);
+	end += hex_encode(VARDATA_ANY(sketch), len, end);
+	*end = '\0';
+	return result;
 }
 
 /* A column of a precision holds sketches of that precision: finer ones are reduced to it */

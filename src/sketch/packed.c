@@ -75,18 +75,18 @@ assign_bits(Code *code, const uint8_t *length, uint8_t first[ENTRIES])
 {
 	uint32_t	next = 0;
 	int			bits,
-				symbol;
+				sym;
 
 	for (bits = 1; bits <= ECS_CODE_LIMIT; bits++, next <<= 1)
-		for (symbol = 0; symbol <= ESCAPE; symbol++)
+		for (sym = 0; sym <= ESCAPE; sym++)
 		{
 			uint32_t	string;
 
-			if (length[symbol] != bits)
+			if (length[sym] != bits)
 				continue;
-			code->bits[symbol] = reverse_bits(next++, bits);
-			for (string = code->bits[symbol]; string < ENTRIES; string += UINT32_C(1) << bits)
-				first[string] = symbol;
+			code->bits[sym] = reverse_bits(next++, bits);
+			for (string = code->bits[sym]; string < ENTRIES; string += UINT32_C(1) << bits)
+				first[string] = sym;
 		}
 }
 
@@ -109,12 +109,12 @@ get_code(int number)
 
 		while (count < ENTRY_SYMBOLS)
 		{
-			int			symbol = first[string >> bits];
+			int			sym = first[string >> bits];
 
-			if (symbol == ESCAPE || bits + length[symbol] > ECS_CODE_LIMIT)
+			if (sym == ESCAPE || bits + length[sym] > ECS_CODE_LIMIT)
 				break;
-			symbols |= (uint32_t) symbol << (8 * count++);
-			bits += length[symbol];
+			symbols |= (uint32_t) sym << (8 * count++);
+			bits += length[sym];
 		}
 		code->entry[string] = (uint32_t) count << 30 | (uint32_t) bits << 24 | symbols;
 	}
@@ -147,13 +147,17 @@ try_code(Choice *best, int number, int base, const Occurrence *occurring, int n)
 
 	for (i = 0; i < n; i++)
 	{
-		uint8_t		symbol = occurring[i].reg - 4 * base;
-		int			own = symbol < ECS_CODE_WINDOW ? length[symbol] : 0;
+		uint8_t		sym = occurring[i].reg - 4 * base;
+		int			own = sym < ECS_CODE_WINDOW ? length[sym] : 0;
 
 		bits += occurring[i].count * (own > 0 ? own : length[ESCAPE] + 8);
 	}
 	if (bits < best->bits)
-		*best = (Choice) {number, base, bits};
+	{
+		best->code = number;
+		best->base = base;
+		best->bits = bits;
+	}
 }
 
 /*
@@ -184,8 +188,10 @@ choose_code(const uint8_t *registers, size_t m, EcsFlavour flavour)
 	for (r = 0; r < 256; r++)
 	{
 		histogram[0][r] += histogram[1][r];
-		if (histogram[0][r] > 0)
-			occurring[n++] = (Occurrence) {r, histogram[0][r]};
+		if (histogram[0][r] == 0)
+			continue;
+		occurring[n].reg = r;
+		occurring[n++].count = histogram[0][r];
 	}
 	for (r = 0; r < 256; r += 4)
 	{
@@ -226,7 +232,7 @@ ecs_pack_registers(const uint8_t *registers, int precision, EcsFlavour flavour, 
 	const uint8_t *length = code_lengths[choice.code].length;
 	const Code *code = get_code(choice.code);
 	uint8_t    *lengths = out + 2;
-	EcsBitWriter writer = {.at = lengths + (LANES - 1) * length_bytes(precision)};
+	EcsBitWriter writer = {lengths + (LANES - 1) * length_bytes(precision), 0, 0};
 	int			lane,
 				i;
 	size_t		j;
@@ -242,10 +248,10 @@ ecs_pack_registers(const uint8_t *registers, int precision, EcsFlavour flavour, 
 
 		for (j = lane * (m / LANES); j < (lane + 1) * (m / LANES); j++)
 		{
-			uint8_t		symbol = registers[j] - 4 * choice.base;
+			uint8_t		sym = registers[j] - 4 * choice.base;
 
-			if (symbol < ECS_CODE_WINDOW && length[symbol] > 0)
-				ecs_put_bits(&writer, code->bits[symbol], length[symbol]);
+			if (sym < ECS_CODE_WINDOW && length[sym] > 0)
+				ecs_put_bits(&writer, code->bits[sym], length[sym]);
 			else
 				ecs_put_bits(&writer, code->bits[ESCAPE] | (uint32_t) registers[j] << length[ESCAPE],
 							 length[ESCAPE] + 8);
@@ -316,7 +322,8 @@ read_step(const uint32_t *table, uint64_t *bits, uint8_t **out, uint32_t *used)
 {
 	uint32_t	entry = table[*bits & (ENTRIES - 1)];
 
-	ecs_store_le32(*out, entry);	/* more than there are, overwritten by the next */
+	/* more than there are, overwritten by the next */
+	ecs_store_le32(*out, entry);
 	*out += ENTRY_COUNT(entry);
 	*bits >>= ENTRY_BITS(entry);
 	*used += ENTRY_BITS(entry);
@@ -333,7 +340,7 @@ read_run(const Packed *packed, Lane *lane)
 {
 	const uint32_t *table = packed->code->entry;
 	uint64_t	bits = ecs_load_le64(packed->bytes + (lane->position >> 3)) >> (lane->position & 7);
-	uint8_t    *out = lane->out;	/* kept apart: stores of bytes may alias the lane */
+	uint8_t    *out = lane->out;	/* stores of bytes may alias the lane */
 	uint32_t	used = 0;
 	uint32_t	entry;
 

@@ -41,7 +41,7 @@
 typedef enum EcsFlavour
 {
 	ECS_ULL,					/* UltraLogLog */
-	ECS_HLL						/* registers without the flags for u - 1 and u - 2 */
+	ECS_HLL						/* the two low bits are not known */
 } EcsFlavour;
 
 typedef enum EcsForm

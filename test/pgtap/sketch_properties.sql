@@ -5,7 +5,7 @@
 SET client_min_messages = warning;
 BEGIN;
 SET LOCAL search_path = ecomsocial, public;
-SELECT plan(17);
+SELECT plan(18);
 
 -- sets of 0 to 28,000 elements; many of them of sizes around which tokens become registers
 CREATE TABLE sets AS
@@ -81,6 +81,18 @@ RESET enable_hashagg;
 SET LOCAL work_mem = '64kB';
 SET LOCAL hash_mem_multiplier = 1;
 SELECT ok(same_with(0), 'groups that spill');
+RESET work_mem;
+
+-- how much memory that took
+CREATE FUNCTION batches(query text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+    plan json;
+BEGIN
+    EXECUTE 'EXPLAIN (ANALYZE, FORMAT json) ' || query INTO plan;
+    RETURN plan -> 0 -> 'Plan' ->> 'HashAgg Batches';
+END $$;
+SET LOCAL work_mem = '64MB';
+SELECT is(batches('SELECT i % 100000, ecomsocial.sketch_agg(i) FROM generate_series(1, 300000) i GROUP BY 1'), 1, '100,000 groups of three in 64 MB');
 RESET work_mem;
 
 -- The registers are what the definition says, computed from hashes.  The hash of

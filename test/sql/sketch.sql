@@ -112,8 +112,11 @@ SELECT failure($$SELECT '\x1104 0c'::ecomsocial.sketch$$);
 SELECT failure(format('SELECT %L::ecomsocial.sketch', '\x1104' || repeat(byte, 16))) FROM unnest(ARRAY['01', '05', '09', 'f8', 'f7']) byte;
 SELECT failure(format('SELECT %L::ecomsocial.sketch', '\x1124' || repeat(byte, 16))) FROM unnest(ARRAY['0d', '0c', 'f4', 'f8']) byte;
 -- every register full: no estimate fits
-SELECT sketch_estimate(s), sketch_info(s) -> 'estimate', failure(format('SELECT # %L::ecomsocial.sketch', s))
+SELECT sketch_estimate(s), sketch_error(s), sketch_info(s) -> 'estimate', failure(format('SELECT # %L::ecomsocial.sketch', s)),
+       failure(format('SELECT ecomsocial.sketch_bounds(%L)', s)), failure(format('SELECT ecomsocial.sketch_overlap(%L, %1$L)', s))
 FROM (SELECT ('\x1104' || repeat('f7', 16))::sketch AS s) t;
+SELECT sketch_estimate(s) > 9.3e18, failure(format('SELECT # %L::ecomsocial.sketch', s))
+FROM (SELECT ('\x1104' || repeat('f6', 16))::sketch AS s) t;
 
 -- comparison
 SELECT count(*), count(DISTINCT users) FROM (SELECT users FROM parts UNION ALL SELECT users FROM parts) t;
