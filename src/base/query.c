@@ -30,7 +30,8 @@ sink_receive(TupleTableSlot *slot, DestReceiver *self)
 	CHECK_FOR_INTERRUPTS();
 
 	/* its own context would be the query's, which lives as long as the query */
-	MemoryContextReset(receiver->row_context);
+	if (!receiver->row_context->isReset)
+		MemoryContextReset(receiver->row_context);
 	caller = MemoryContextSwitchTo(receiver->row_context);
 	receiver->sink->row(slot, receiver->sink->state);
 	MemoryContextSwitchTo(caller);

@@ -266,26 +266,17 @@ set_bit(uint64 *bits, int bit)
 	bits[bit / 64] |= UINT64CONST(1) << (bit % 64);
 }
 
-/* A record says: the bit, the day, the day first seen or 0 */
+/* A record of a dated window says the day, and the day first seen or 0 */
 static void
-apply_event(uint64 *payload, const EcsRecord *record, void *arg)
-{
-	(void) arg;
-	payload[0] |= 1 << ECS_BIT_PRESENT;
-	set_bit(payload, record->values[0]);
-}
-
-static void
-apply_dated_event(uint64 *payload, const EcsRecord *record, void *arg)
+apply_dates(uint64 *payload, const EcsRecord *record, void *arg)
 {
 	UserScan   *scan = arg;
 	Dates	   *dates = (Dates *) (payload + scan->words);
+	bool		before = record->bit == ECS_BIT_BEFORE;
 
-	apply_event(payload, record, arg);
-	add_date(record->values[0] == ECS_BIT_BEFORE ? &dates->last_before : &dates->first_within,
-			 record->values[1], record->values[0] != ECS_BIT_BEFORE);
-	if (record->values[2] != 0)
-		add_date(&dates->first_seen, record->values[2], true);
+	add_date(before ? &dates->last_before : &dates->first_within, record->values[0], !before);
+	if (record->values[1] != 0)
+		add_date(&dates->first_seen, record->values[1], true);
 }
 
 static void
@@ -329,15 +320,15 @@ take_event(TupleTableSlot *slot, void *state)
 	if (day >= window->end)
 		return;
 	if (day >= window->begin)
-		record.values[0] = ECS_SLOT + window->slot_of_day[day - window->begin];
+		record.bit = ECS_SLOT + window->slot_of_day[day - window->begin];
 	else if (day >= window->since)
-		record.values[0] = ECS_BIT_BEFORE;
+		record.bit = ECS_BIT_BEFORE;
 	else
 		return;
-	record.values[1] = FLIP_DAY(day);
-	record.values[2] = 0;
+	record.values[0] = FLIP_DAY(day);
+	record.values[1] = 0;
 	if (scan->columns > 2 && !slot->tts_isnull[2] && value_day(&source->first_seen, slot->tts_values[2], &seen))
-		record.values[2] = FLIP_DAY(seen);
+		record.values[1] = FLIP_DAY(seen);
 	ecs_user_table_add(scan->users, slot->tts_values[0], &record);
 }
 
@@ -520,7 +511,7 @@ ecs_source_scan(EcsSource *source, const EcsWindow *window, EcsUserFunction func
 	};
 	EcsUserTableMethods methods = {
 		.payload_size = scan.words * sizeof(uint64) + (window->dates ? sizeof(Dates) : 0),
-		.apply = window->dates ? apply_dated_event : apply_event,
+		.apply = window->dates ? apply_dates : NULL,
 		.emit = emit_user,
 		.arg = &scan
 	};

@@ -1,12 +1,12 @@
 /*
  * usertable.c
- *		One small payload for each key of a long stream, in bounded memory.
+ *		Some bits for each key of a long stream, in bounded memory.
  *
  * An open-addressing hash table with linear probing.  A slot is one or two words
  * of key, then the payload; it is free while the first word of its payload is 0.
  * Slots of up to a cache line never straddle two.  With a million keys nearly
  * every record misses the cache, so records wait in a ring of RING_SIZE after
- * their slots have been prefetched.
+ * their slots have been prefetched.  Large tables ask for huge pages.
  *
  * Integers and whatever else is passed by value take one word, uuids take two.
  * Other keys are copied beside the table; their slot holds the hash, so that
@@ -61,16 +61,22 @@ typedef enum KeyKind
 
 #define KEY_IS_COPIED(kind)	((kind) >= KEY_TEXT)
 
+/* A copied key in the ring */
+typedef struct KeyCopy
+{
+	char	   *bytes;
+	Size		size;
+	Size		capacity;
+} KeyCopy;
+
 typedef struct RingEntry
 {
 	uint64		hash;
-	uint64		words[2];		/* as in a slot, but that a copied key's
-								 * address is that of "copy" */
+	char	   *slot;			/* where to look first; NULL: there is no
+								 * record here */
+	uint64		words[2];		/* as in a slot; the address of a copied key
+								 * is that of its KeyCopy */
 	EcsRecord	record;
-	char	   *copy;
-	Size		copy_size;
-	Size		copy_capacity;
-	bool		used;
 } RingEntry;
 
 typedef struct Partition
@@ -94,6 +100,7 @@ struct EcsUserTable
 	/* slots; base is the allocation, slots the aligned address in it */
 	char	   *base;
 	char	   *slots;
+	char	   *slots_end;
 	Size		slot_size;
 	int			key_words;
 	uint64		capacity;
@@ -108,7 +115,8 @@ struct EcsUserTable
 	Size		arena_size;
 
 	RingEntry	ring[RING_SIZE];
-	int			ring_next;
+	KeyCopy		copies[RING_SIZE];
+	uint32		ring_next;
 
 	int			depth;			/* of the records that are being added */
 	BufFile    *files[PARTITIONS];	/* where those of new keys go, when full */
@@ -127,22 +135,29 @@ mix(uint64 x)
 	return x;
 }
 
-static inline char *
-slot_at(const EcsUserTable *table, uint64 position)
-{
-	return table->slots + position * table->slot_size;
-}
-
 static inline uint64 *
 slot_payload(const EcsUserTable *table, char *slot)
 {
 	return (uint64 *) slot + table->key_words;
 }
 
-static inline uint64
-home_position(const EcsUserTable *table, uint64 hash)
+static inline char *
+home_slot(const EcsUserTable *table, uint64 hash)
 {
-	return (uint64) (uint32) hash * table->capacity >> 32;
+	return table->slots + ((uint64) (uint32) hash * table->capacity >> 32) * table->slot_size;
+}
+
+static inline char *
+slot_after(const EcsUserTable *table, char *slot)
+{
+	slot += table->slot_size;
+	return slot < table->slots_end ? slot : table->slots;
+}
+
+static inline KeyCopy *
+copy_of(EcsUserTable *table, RingEntry *entry)
+{
+	return &table->copies[entry - table->ring];
 }
 
 /*
@@ -243,26 +258,31 @@ equal_words(EcsUserTable *table, const uint64 *a, const uint64 *b)
 }
 
 /* Make room for a copied key in a ring entry */
-static void
+static KeyCopy *
 reserve_copy(EcsUserTable *table, RingEntry *entry, Size size)
 {
-	if (size > entry->copy_capacity)
+	KeyCopy    *copy = copy_of(table, entry);
+
+	if (size > copy->capacity)
 	{
-		if (entry->copy != NULL)
-			pfree(entry->copy);
-		entry->copy = NULL;
-		entry->copy_capacity = 0;
-		entry->copy = MemoryContextAlloc(table->context, Max(size, 64));
-		entry->copy_capacity = Max(size, 64);
+		if (copy->bytes != NULL)
+			pfree(copy->bytes);
+		copy->bytes = NULL;
+		copy->capacity = 0;
+		copy->bytes = MemoryContextAlloc(table->context, Max(size, 64));
+		copy->capacity = Max(size, 64);
 	}
-	entry->copy_size = size;
-	entry->words[1] = (uint64) PointerGetDatum(entry->copy);
+	copy->size = size;
+	entry->words[1] = (uint64) PointerGetDatum(copy->bytes);
+	return copy;
 }
 
 /* Take a key over into a ring entry, and its hash */
 static void
 take_key(EcsUserTable *table, RingEntry *entry, Datum key)
 {
+	KeyCopy    *copy;
+
 	switch (table->kind)
 	{
 		case KEY_BITS:
@@ -275,8 +295,8 @@ take_key(EcsUserTable *table, RingEntry *entry, Datum key)
 		default:
 			if (table->typlen == -1)
 				key = PointerGetDatum(PG_DETOAST_DATUM_PACKED(key));
-			reserve_copy(table, entry, datumGetSize(key, false, table->typlen));
-			memcpy(entry->copy, DatumGetPointer(key), entry->copy_size);
+			copy = reserve_copy(table, entry, datumGetSize(key, false, table->typlen));
+			memcpy(copy->bytes, DatumGetPointer(key), copy->size);
 			if (table->kind == KEY_TEXT)
 				entry->words[0] = DatumGetUInt64(hash_any_extended((unsigned char *) VARDATA_ANY(DatumGetPointer(key)),
 																   VARSIZE_ANY_EXHDR(DatumGetPointer(key)), 0));
@@ -287,11 +307,11 @@ take_key(EcsUserTable *table, RingEntry *entry, Datum key)
 	entry->hash = hash_words(table, entry->words);
 }
 
-/* Copy a new key beside the table; its address in the entry becomes the copy's */
+/* Copy a new key beside the table, and its address into the slot */
 static void
-keep_copy(EcsUserTable *table, RingEntry *entry, uint64 *words)
+keep_copy(EcsUserTable *table, const KeyCopy *copy, uint64 *words)
 {
-	Size		size = MAXALIGN(entry->copy_size);
+	Size		size = MAXALIGN(copy->size);
 
 	if (size > table->arena_left)
 	{
@@ -299,10 +319,18 @@ keep_copy(EcsUserTable *table, RingEntry *entry, uint64 *words)
 		table->arena_next = MemoryContextAlloc(table->arena, table->arena_left);
 		table->arena_size += table->arena_left;
 	}
-	memcpy(table->arena_next, entry->copy, entry->copy_size);
+	memcpy(table->arena_next, copy->bytes, copy->size);
 	words[1] = (uint64) PointerGetDatum(table->arena_next);
 	table->arena_next += size;
 	table->arena_left -= size;
+}
+
+/* Whether another block of copies would be too much */
+static bool
+copy_fits(const EcsUserTable *table, const KeyCopy *copy)
+{
+	return copy->size <= table->arena_left || table->used == 0 ||
+		table->arena_size + Max(copy->size, ARENA_BLOCK) + table->capacity * table->slot_size <= table->limit;
 }
 
 /*
@@ -318,6 +346,7 @@ allocate_slots(EcsUserTable *table, uint64 capacity)
 	if (size >= 2 * ECS_HUGE_PAGE)
 		ecs_advise_huge_pages(table->base, table->base + size);
 	table->slots = (char *) TYPEALIGN(CACHE_LINE, table->base);
+	table->slots_end = table->slots + size;
 	memset(table->slots, 0, size);
 	table->capacity = capacity;
 }
@@ -327,31 +356,37 @@ static bool
 enlarge(EcsUserTable *table)
 {
 	char	   *old_base = table->base;
-	char	   *old_slots = table->slots;
-	uint64		old_capacity = table->capacity;
-	Size		taken = old_capacity * table->slot_size + table->arena_size;
+	char	   *old = table->slots;
+	char	   *old_end = table->slots_end;
+	Size		taken = table->capacity * table->slot_size + table->arena_size;
 	uint64		capacity = taken < table->limit ? (table->limit - taken) / table->slot_size : 0;
-	uint64		i;
+	int			i;
 
-	capacity = Min(Min(capacity, old_capacity * 2), PG_UINT32_MAX);
-	if (capacity < old_capacity + old_capacity / 4)
+	capacity = Min(Min(capacity, table->capacity * 2), PG_UINT32_MAX);
+	if (capacity < table->capacity + table->capacity / 4)
 		return false;
 
+	/*
+	 * slots are in the order of their hashes, or nearly, so this writes in
+	 * sequence
+	 */
 	allocate_slots(table, capacity);
-	for (i = 0; i < old_capacity; i++)
+	for (; old < old_end; old += table->slot_size)
 	{
-		char	   *old = old_slots + i * table->slot_size;
-		uint64		position;
+		char	   *slot;
 
 		CHECK_FOR_INTERRUPTS();
 		if (*slot_payload(table, old) == 0)
 			continue;
-		position = home_position(table, hash_words(table, (uint64 *) old));
-		while (*slot_payload(table, slot_at(table, position)) != 0)
-			position = position + 1 < capacity ? position + 1 : 0;
-		memcpy(slot_at(table, position), old, table->slot_size);
+		slot = home_slot(table, hash_words(table, (uint64 *) old));
+		while (*slot_payload(table, slot) != 0)
+			slot = slot_after(table, slot);
+		memcpy(slot, old, table->slot_size);
 	}
 	pfree(old_base);
+	for (i = 0; i < RING_SIZE; i++)
+		if (table->ring[i].slot != NULL)
+			table->ring[i].slot = home_slot(table, table->ring[i].hash);
 	return true;
 }
 
@@ -387,9 +422,11 @@ write_record(EcsUserTable *table, RingEntry *entry)
 	file = table->files[part];
 	if (KEY_IS_COPIED(table->kind))
 	{
+		KeyCopy    *copy = copy_of(table, entry);
+
 		BufFileWrite(file, &entry->words[0], sizeof(uint64));
-		BufFileWrite(file, &entry->copy_size, sizeof(Size));
-		BufFileWrite(file, entry->copy, entry->copy_size);
+		BufFileWrite(file, &copy->size, sizeof(Size));
+		BufFileWrite(file, copy->bytes, copy->size);
 	}
 	else
 		BufFileWrite(file, entry->words, table->key_words * sizeof(uint64));
@@ -413,8 +450,7 @@ read_record(EcsUserTable *table, BufFile *file, RingEntry *entry)
 		Size		size;
 
 		BufFileReadExact(file, &size, sizeof(Size));
-		reserve_copy(table, entry, size);
-		BufFileReadExact(file, entry->copy, size);
+		BufFileReadExact(file, reserve_copy(table, entry, size)->bytes, size);
 	}
 	else if (table->key_words == 2)
 		BufFileReadExact(file, &entry->words[1], sizeof(uint64));
@@ -449,60 +485,75 @@ close_files(EcsUserTable *table)
  * Records
  */
 
-static void
-process_entry(EcsUserTable *table, RingEntry *entry)
+/* Add a record to the payload of its key */
+static inline void
+add_record(EcsUserTable *table, uint64 *payload, const EcsRecord *record)
 {
-	uint64		position = home_position(table, entry->hash);
-	char	   *slot;
+	payload[0] |= 1;
+	payload[record->bit / 64] |= UINT64CONST(1) << (record->bit % 64);
+	if (table->methods.apply != NULL)
+		table->methods.apply(payload, record, table->methods.arg);
+}
 
-	entry->used = false;
-	for (;;)
-	{
-		slot = slot_at(table, position);
-		if (*slot_payload(table, slot) == 0)
-			break;
-		if (equal_words(table, (uint64 *) slot, entry->words))
-		{
-			table->methods.apply(slot_payload(table, slot), &entry->record, table->methods.arg);
-			return;
-		}
-		position = position + 1 < table->capacity ? position + 1 : 0;
-	}
-
-	/* a new key */
+/* The record of a key that has no slot yet; "slot" is where it would be */
+static void
+add_key(EcsUserTable *table, RingEntry *entry, char *slot)
+{
 	if (!table->full && table->used >= MAX_USED(table->capacity))
 	{
-		table->full = !enlarge(table);
-		if (!table->full)
+		if (enlarge(table))
 		{
-			process_entry(table, entry);
-			return;
+			slot = home_slot(table, entry->hash);
+			while (*slot_payload(table, slot) != 0)
+				slot = slot_after(table, slot);
 		}
+		else
+			table->full = true;
 	}
-	if (!table->full && KEY_IS_COPIED(table->kind) && table->used > 0 &&
-		entry->copy_size > table->arena_left &&
-		table->arena_size + Max(entry->copy_size, ARENA_BLOCK) + table->capacity * table->slot_size > table->limit)
+	if (!table->full && KEY_IS_COPIED(table->kind) && !copy_fits(table, copy_of(table, entry)))
 		table->full = true;
 	if (table->full)
 	{
 		write_record(table, entry);
 		return;
 	}
+
 	memcpy(slot, entry->words, table->key_words * sizeof(uint64));
 	if (KEY_IS_COPIED(table->kind))
-		keep_copy(table, entry, (uint64 *) slot);
+		keep_copy(table, copy_of(table, entry), (uint64 *) slot);
 	table->used++;
-	table->methods.apply(slot_payload(table, slot), &entry->record, table->methods.arg);
+	add_record(table, slot_payload(table, slot), &entry->record);
+}
+
+static void
+process_entry(EcsUserTable *table, RingEntry *entry)
+{
+	char	   *slot = entry->slot;
+
+	entry->slot = NULL;
+	for (;; slot = slot_after(table, slot))
+	{
+		uint64	   *payload = slot_payload(table, slot);
+
+		if (*payload == 0)
+			break;
+		if (table->kind == KEY_BITS ? *(uint64 *) slot == entry->words[0] :
+			equal_words(table, (uint64 *) slot, entry->words))
+		{
+			add_record(table, payload, &entry->record);
+			return;
+		}
+	}
+	add_key(table, entry, slot);
 }
 
 /* The ring entry to fill next; the record in it has waited longest */
 static inline RingEntry *
 next_entry(EcsUserTable *table)
 {
-	RingEntry  *entry = &table->ring[table->ring_next];
+	RingEntry  *entry = &table->ring[table->ring_next++ % RING_SIZE];
 
-	table->ring_next = (table->ring_next + 1) % RING_SIZE;
-	if (entry->used)
+	if (entry->slot != NULL)
 		process_entry(table, entry);
 	return entry;
 }
@@ -510,8 +561,8 @@ next_entry(EcsUserTable *table)
 static inline void
 enqueue_entry(EcsUserTable *table, RingEntry *entry)
 {
-	ecs_prefetch(slot_at(table, home_position(table, entry->hash)));
-	entry->used = true;
+	entry->slot = home_slot(table, entry->hash);
+	ecs_prefetch(entry->slot);
 }
 
 static void
@@ -523,7 +574,7 @@ drain_ring(EcsUserTable *table)
 	{
 		RingEntry  *entry = &table->ring[(table->ring_next + i) % RING_SIZE];
 
-		if (entry->used)
+		if (entry->slot != NULL)
 			process_entry(table, entry);
 	}
 }
@@ -531,12 +582,10 @@ drain_ring(EcsUserTable *table)
 static void
 emit_keys(EcsUserTable *table)
 {
-	uint64		i;
+	char	   *slot;
 
-	for (i = 0; i < table->capacity; i++)
+	for (slot = table->slots; slot < table->slots_end; slot += table->slot_size)
 	{
-		char	   *slot = slot_at(table, i);
-
 		CHECK_FOR_INTERRUPTS();
 		if (*slot_payload(table, slot) != 0)
 			table->methods.emit(words_datum(table->kind, (uint64 *) slot), slot_payload(table, slot),
@@ -593,7 +642,13 @@ ecs_user_table_add(EcsUserTable *table, Datum key, const EcsRecord *record)
 {
 	RingEntry  *entry = next_entry(table);
 
-	take_key(table, entry, key);
+	if (table->kind == KEY_BITS)
+	{
+		entry->words[0] = (uint64) key;
+		entry->hash = mix(entry->words[0]);
+	}
+	else
+		take_key(table, entry, key);
 	entry->record = *record;
 	enqueue_entry(table, entry);
 }

@@ -1,20 +1,22 @@
 /*
  * usertable.h
- *		One small payload for each key of a long stream, in bounded memory.
+ *		Some bits for each key of a long stream, in bounded memory.
  */
 #ifndef ECS_USERTABLE_H
 #define ECS_USERTABLE_H
 
-/* What is told of a key at a time */
+/* What is told of a key at a time: a bit to be set, and what "apply" makes something of */
 typedef struct EcsRecord
 {
-	int32		values[4];
+	int32		bit;			/* not 0 */
+	int32		values[2];
 } EcsRecord;
 
 /*
- * "apply" adds a record to a key's payload, which is zero before the first one;
- * it must leave the first word other than zero.  "emit" is told every key once,
- * when all records have been added, in no order.
+ * The payload of a key is bits, zero before its first record but for bit 0, which
+ * is always set; what follows them is apply's.  "apply" is called for every record
+ * unless it is NULL.  "emit" is told every key once, when all records have been
+ * added, in no order.
  */
 typedef struct EcsUserTableMethods
 {
