@@ -314,7 +314,10 @@ type_name(const EcsScd2Column *column, bool base)
 {
 	Oid			type = base ? getBaseType(column->type) : column->type;
 
-	/* a cast would cut strings in silence: leave their length to the assignment */
+	/*
+	 * a cast would cut strings in silence: leave their length to the
+	 * assignment
+	 */
 	if (type == BPCHAROID || type == VARCHAROID || type == BITOID || type == VARBITOID)
 		return format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY);
 	return format_type_extended(type, base ? -1 : column->typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
@@ -472,7 +475,10 @@ name_fold(EcsScd2Batch *batch, const char *rows)
 	initStringInfo(&names);
 	ecs_scd2_put_columns(&names, table, "e.", ECS_SCD2_VALUES);
 
-	/* the history columns of the event before, and their comparison with this one's */
+	/*
+	 * the history columns of the event before, and their comparison with this
+	 * one's
+	 */
 	initStringInfo(&line);
 	initStringInfo(&same);
 	for (int i = 0; i < table->natts; i++)
@@ -502,7 +508,11 @@ name_fold(EcsScd2Batch *batch, const char *rows)
 		else if (ECS_SCD2_VALUES & ECS_SCD2_MASK(column->role))
 			appendStringInfo(&sql, "e.%s, ", column->name);
 	}
-	/* boundaries with their successors; fixed columns are those of the first known event */
+
+	/*
+	 * boundaries with their successors; fixed columns are those of the first
+	 * known event
+	 */
 	appendStringInfoString(&sql, "e." AT ", e." DEL ", e.new, e.bound, e.next, e.nth, e.prev, e.last_old, e.stored FROM (SELECT ");
 	for (int i = 0; i < table->natts; i++)
 	{
@@ -991,7 +1001,10 @@ classify(EcsScd2Batch *batch, bool duplicates)
 		appendStringInfo(&sql, " WHEN d.%s IS NOT NULL THEN 'r'", key);
 	if (batch->timed)
 	{
-		/* late or not simple, new, the same event again, inside an older version */
+		/*
+		 * late or not simple, new, the same event again, inside an older
+		 * version
+		 */
 		appendStringInfo(&sql, " WHEN s." DEL " THEN 'r' WHEN v.%s IS NULL THEN 'n' WHEN s." AT " OPERATOR(pg_catalog.=) v.%s AND ", to, from);
 		put_same_given(&sql, batch, "s.", "v.", HISTORY | OVERWRITE | SEQUENCE);
 		appendStringInfo(&sql, " THEN 'e' WHEN s." AT " OPERATOR(pg_catalog.<) v.%s THEN 'l' WHEN s." AT " OPERATOR(pg_catalog.=) v.%s", from, from);

@@ -32,7 +32,8 @@ typedef struct EcsScd2Batch
 	Relation	rel;
 	bool	   *given;			/* by attribute number - 1 */
 	bool		timed;			/* the events bring their time */
-	bool		unknown;		/* the keys were never seen, whatever the hub says by now */
+	bool		unknown;		/* the keys were never seen, whatever the hub
+								 * says by now */
 	uint64		counts[ECS_SCD2_ACTIONS];
 	List	   *sorters;		/* whose stores are to be ended */
 } EcsScd2Batch;

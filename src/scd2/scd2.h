@@ -38,8 +38,10 @@ typedef struct EcsScd2Column
 	Oid			collation;
 	int16		len;
 	bool		byval;
-	bool		always;			/* GENERATED ALWAYS AS IDENTITY: no update may name it */
-	const char *equal;			/* OPERATOR(schema.=), NULL where the type has none */
+	bool		always;			/* GENERATED ALWAYS AS IDENTITY: no update may
+								 * name it */
+	const char *equal;			/* OPERATOR(schema.=), NULL where the type has
+								 * none */
 	FmgrInfo	equal_fn;
 } EcsScd2Column;
 
@@ -49,9 +51,11 @@ typedef enum EcsScd2Plan
 	ECS_SCD2_COPY,				/* insert closed versions */
 	ECS_SCD2_HUB,				/* insert hub rows of new keys */
 	ECS_SCD2_LOCK,				/* lock hub rows of known keys */
-	ECS_SCD2_ADJUST,			/* begin a reopened key where its last version ended */
+	ECS_SCD2_ADJUST,			/* begin a reopened key where its last version
+								 * ended */
 	ECS_SCD2_JOIN,				/* join neighbours that came to be equal */
-	ECS_SCD2_OVERLAP,			/* find what a repeatable read snapshot cannot see */
+	ECS_SCD2_OVERLAP,			/* find what a repeatable read snapshot cannot
+								 * see */
 	ECS_SCD2_REMEMBER,			/* events without a trace */
 	ECS_SCD2_CURRENT_ROW,		/* of one key: lock its current version, */
 	ECS_SCD2_HUB_ROW,			/* make its hub row, */
@@ -70,7 +74,8 @@ typedef struct EcsScd2
 	Oid			owner;
 	Oid			hub;
 	Oid			hub_owner;
-	Oid			remembered;		/* InvalidOid: events without a trace are forgotten */
+	Oid			remembered;		/* InvalidOid: events without a trace are
+								 * forgotten */
 	bool		valid;			/* no invalidation has come since it was read */
 	bool		guarded;		/* has the statement triggers */
 	bool		open_start;

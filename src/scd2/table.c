@@ -309,7 +309,7 @@ end_transaction(XactEvent event, void *arg)
 static void
 make_cache(void)
 {
-	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(CacheEntry)};
+	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(CacheEntry)};
 
 	cache = hash_create("versioned tables", 32, &ctl, HASH_ELEM | HASH_BLOBS);
 	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);

@@ -70,7 +70,8 @@ typedef struct NoteUndo
 	int			level;
 } NoteUndo;
 
-static note_hash *notes = NULL; /* in TopTransactionContext, as is the next */
+static note_hash * notes = NULL;	/* in TopTransactionContext, as is the
+									 * next */
 static NoteUndo *undo = NULL;
 static int	undo_count = 0;
 static int	undo_size = 0;

@@ -101,6 +101,7 @@ static HeapTupleHeader
 populate(EcsScd2Batch *batch, Jsonb *row)
 {
 	EcsScd2    *table = batch->table;
+
 	LOCAL_FCINFO(fcinfo, 2);
 	Datum		result;
 
@@ -275,7 +276,11 @@ lock_key(EcsScd2 *table, const Event *event)
 	if (ecs_scd2_run(table, key_plan(table, ECS_SCD2_CURRENT_ROW, types), values, NULL,
 					 ECS_SCD2_PLAIN, table->owner, InvalidSnapshot) > 0)
 		return false;
-	/* a delete leaves nothing of a key that was never seen, but what is remembered */
+
+	/*
+	 * a delete leaves nothing of a key that was never seen, but what is
+	 * remembered
+	 */
 	if ((!event->del || table->remembered) &&
 		ecs_scd2_run(table, key_plan(table, ECS_SCD2_HUB_ROW, types), values, NULL,
 					 ECS_SCD2_PLAIN, table->hub_owner, InvalidSnapshot) > 0)
@@ -539,7 +544,11 @@ apply_directly(EcsScd2Batch *batch, const Event *event, EcsScd2Action *action)
 		from = started;
 		if (*action == ECS_SCD2_CHANGED)
 			from = batch->timed ? event->at : ecs_scd2_next_start(table, old->tts_values, started);
-		/* needs the history of the key: not the newest event, or perhaps a change back of my own version */
+
+		/*
+		 * needs the history of the key: not the newest event, or perhaps a
+		 * change back of my own version
+		 */
 		if ((batch->timed && event->at <= started) || (*action == ECS_SCD2_CHANGED && from == started))
 			done = false;
 		else if (*action != ECS_SCD2_UNCHANGED)
