@@ -49,6 +49,34 @@ SELECT 1 = 1;
 SELECT now() IS NULL;
 
 CREATE EXTENSION ecomsocial;
+-- a versioned table: layout, triggers, upserts, folds, merges, readers
+CREATE TABLE public.item (k bigint PRIMARY KEY, a text, doc json, seen int, updated_at timestamptz);
+SELECT ecomsocial.scd2_enable('public.item', '{k}', overwrite => '{seen}', updated_at => 'updated_at', out_of_order => true);
+INSERT INTO public.item_current (k, a, seen) VALUES (1, 'a', 1), (2, 'a', 1);
+UPDATE public.item_current SET a = 'b';
+DELETE FROM public.item_current;
+INSERT INTO public.item_current (k, a) VALUES (1, 'c');
+BEGIN;
+UPDATE public.item_current SET a = 'd';
+UPDATE public.item_current SET a = 'c';
+COMMIT;
+SELECT ecomsocial.scd2_upsert('public.item', '{"k": 3, "a": "a", "doc": {}}', '2024-01-01') AS a, ecomsocial.scd2_upsert('public.item', '{"k": 3, "a": "b"}', '2023-01-01') AS b,
+    ecomsocial.scd2_close('public.item', '{"k": 3}', '2024-02-01') AS c, ecomsocial.scd2_upsert('public.item', '{"k": 3, "a": "c"}', '2024-03-01') AS d;
+SELECT ecomsocial.scd2_merge('public.item', 'SELECT 3 AS k, ''d'' AS a', effective_at => '2024-04-01') AS a,
+    ecomsocial.scd2_merge('public.item', 'SELECT 3 AS k, ''e'' AS a', effective_at => '2024-03-15') AS b,
+    ecomsocial.scd2_merge('public.item', 'SELECT 4 AS k, ''e'' AS a', 'snapshot', effective_at => '2024-05-01') AS c;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+INSERT INTO public.item_current (k, a) VALUES (2, 'again');
+SELECT ecomsocial.scd2_upsert('public.item', '{"k": 4, "a": "f"}');
+COMMIT;
+SELECT count(*) FROM public.item_current;
+SELECT count(*) FROM public.item_as_of('2024-03-20') a, public.item_as_of('2024-03-20', 3) b;
+SELECT count(*) FROM public.item_as_of;
+SELECT count(*) FROM ecomsocial.scd2_history('public.item', '{"k": 3}');
+SELECT count(*) FROM ecomsocial.scd2_diff('public.item', '{"k": 3}');
+SELECT * FROM ecomsocial.scd2_validate('public.item');
+SELECT ecomsocial.scd2_refresh('public.item'), ecomsocial.scd2_forget('public.item', '{"k": 3}'), ecomsocial.scd2_prune('public.item', '2024-01-01');
+SELECT ecomsocial.scd2_disable('public.item');
 SELECT count(*) FROM ecomsocial.create_ecommerce(partition_by => 'month');
 SELECT count(*) FROM ecomsocial.create_social(partition_by => 'day');
 \c :suite
