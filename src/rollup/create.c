@@ -72,7 +72,7 @@ typedef struct Request
 	Oid			bucket;			/* a value of the enum */
 	char	   *zone;
 	char	   *bucket_column;
-	List	   *key;			/* of char *; NIL and has_key: the bucket alone */
+	List	   *key;			/* of char *, besides the bucket */
 	bool		has_key;
 	bool		nullable_key;
 } Request;
@@ -147,11 +147,13 @@ check_source(Request *request, Oid source, const char *column)
 				 errdetail("Triggers are not inherited by them."),
 				 errhint("Use declarative partitioning.")));
 	foreach(cell, members)
+	{
 		if (get_rel_persistence(lfirst_oid(cell)) != RELPERSISTENCE_PERMANENT)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("%s is temporary or unlogged", ecs_relation_name(lfirst_oid(cell))),
 					 errdetail("A rollup outlives the rows of such a table.")));
+	}
 
 	attnum = get_attnum(source, column);
 	if (attnum == InvalidAttrNumber)
@@ -210,9 +212,9 @@ find_params(Node *node, bool used[2])
 
 /* The query is one SELECT whose answer for a range depends on the tables alone */
 static void
-check_query(Request *request, const char *text)
+check_query(Request *request, const char *sql)
 {
-	List	   *statements = raw_parser(text, RAW_PARSE_DEFAULT);
+	List	   *statements = raw_parser(sql, RAW_PARSE_DEFAULT);
 	RawStmt    *raw;
 	Query	   *query;
 	Oid			types[2] = {request->time_type, request->time_type};
@@ -224,8 +226,8 @@ check_query(Request *request, const char *text)
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("the query of a rollup must be one statement")));
 	raw = linitial_node(RawStmt, statements);
-	request->query = raw->stmt_len > 0 ? pnstrdup(text + raw->stmt_location, raw->stmt_len) : text + raw->stmt_location;
-	query = parse_analyze_fixedparams(raw, text, types, 2, NULL);
+	request->query = raw->stmt_len > 0 ? pnstrdup(sql + raw->stmt_location, raw->stmt_len) : sql + raw->stmt_location;
+	query = parse_analyze_fixedparams(raw, sql, types, 2, NULL);
 
 	if (query->commandType != CMD_SELECT || query->hasModifyingCTE || query->rowMarks != NIL)
 		ereport(ERROR,
@@ -258,10 +260,12 @@ check_query(Request *request, const char *text)
 					 errdetail("It becomes a column of the rollup beside \"%s\", which is added.", request->bucket_column),
 					 errhint("Name it by AS.")));
 		foreach(other, request->outputs)
+		{
 			if (strcmp(((TargetEntry *) lfirst(other))->resname, entry->resname) == 0)
 				ereport(ERROR,
 						(errcode(ERRCODE_DUPLICATE_COLUMN),
 						 errmsg("two columns of the query are named \"%s\"", entry->resname)));
+		}
 		request->outputs = lappend(request->outputs, entry);
 	}
 	if (request->outputs == NIL)

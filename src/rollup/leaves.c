@@ -134,7 +134,10 @@ ecs_leaf_range(Oid leaf, Oid root, const char *column, EcsZone *zone, DateADT *f
 				{
 					DateADT		day = bound_day(upper, key->parttypid[0], zone, &exact);
 
-					/* a key of several columns may include the bound's own value */
+					/*
+					 * a key of several columns may include the bound's own
+					 * value
+					 */
 					if (!DATE_NOT_FINITE(day) && (!exact || key->partnatts > 1))
 						day++;
 					*until = Min(*until, day);

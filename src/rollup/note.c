@@ -94,13 +94,15 @@ typedef struct ListedNote
 	SubTransactionId subid;
 } ListedNote;
 
-static struct
+typedef struct NoteSet
 {
 	notes_hash *set;			/* NULL: nothing noted, and no memory held */
 	ListedNote *list;
 	int			count;
 	int			room;
-} touched;
+} NoteSet;
+
+static NoteSet touched;
 
 /* Changes whenever notes are forgotten, so that nobody trusts an old answer */
 static uint64 generation = 1;

@@ -41,10 +41,10 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/regproc.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "utils/varlena.h"
 
 #include "rollup/rollup.h"
 
@@ -224,7 +224,7 @@ static void
 call_handler(const EcsRollup *rollup, Datum buckets, bool everything)
 {
 	Oid			types[] = {DATEARRAYOID};
-	List	   *names = stringToQualifiedNameList(rollup->handler);
+	List	   *names = textToQualifiedNameList(cstring_to_text(rollup->handler));
 	Oid			function = LookupFuncName(names, 1, types, true);
 
 	check_function(rollup, function, rollup->handler);

@@ -19,12 +19,14 @@ typedef struct EcsRollup
 {
 	Oid			target;
 	Oid			owner;			/* of the target: its query runs as this role */
-	char	   *name;			/* the target's qualified name, for messages and SQL */
+	char	   *name;			/* the target's qualified name, for messages
+								 * and SQL */
 	char	   *zone;
 	char	   *period;			/* label of the enum */
 	EcsPeriod	unit;
 	char	   *bucket_column;	/* NULL with a handler */
-	char	   *function;		/* the query, as a function in the target's schema; or NULL */
+	char	   *function;		/* the query, as a function in the target's
+								 * schema; or NULL */
 	char	   *handler;		/* or this function is called with the buckets */
 	bool		had_error;
 	DateADT		frozen;			/* buckets before it stay as they are */
