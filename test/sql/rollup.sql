@@ -213,6 +213,25 @@ TRUNCATE event, sale;
 CALL refresh_model('shop'); SELECT * FROM wrong() WHERE differences > 0;
 SELECT count(*) FROM daily;
 
+-- one late event on each of 30 scattered days touches those 30 buckets and their months, and no other
+CREATE TABLE year (at timestamptz) PARTITION BY RANGE (at);
+SELECT count(*) FROM partitions_ahead('year', 'month', 11, 'Europe/London', '2023-01-15 UTC');
+INSERT INTO year SELECT '2023-01-01 12:00 UTC'::timestamptz + i * interval '1 day' FROM generate_series(0, 364) i;
+SELECT rollup_create('year_daily', '{year}', '{at}', 'SELECT count(*) AS n FROM year WHERE at >= $1 AND at < $2 HAVING count(*) > 0', time_zone => 'Europe/London', key => '{}');
+SELECT rollup_create('year_monthly', '{year_daily}', '{bucket}', 'SELECT sum(n) AS n FROM year_daily WHERE bucket >= $1 AND bucket < $2 HAVING sum(n) > 0', 'month', 'Europe/London', key => '{}');
+CALL refresh_model('shop');
+CREATE TABLE before AS SELECT bucket, xmin::text AS version FROM year_daily UNION ALL SELECT bucket - 10000, xmin::text FROM year_monthly;
+-- three a month from March on, at days that a hash chooses
+INSERT INTO year SELECT '2023-03-01 12:00 UTC'::timestamptz + (i % 10) * interval '1 month' + (1 + i / 10 * 9 + abs(hashint4(i)) % 8) * interval '1 day' FROM generate_series(0, 29) i;
+SELECT count(DISTINCT day) AS days, count(DISTINCT date_trunc('month', day)) AS months FROM rollup_log;
+CALL refresh_model('shop');
+SELECT count(*) FILTER (WHERE y.bucket > '2000-01-01') AS days, count(*) FILTER (WHERE y.bucket < '2000-01-01') AS months
+FROM before b JOIN (SELECT bucket, xmin::text AS version FROM year_daily UNION ALL SELECT bucket - 10000, xmin::text FROM year_monthly) y USING (bucket)
+WHERE b.version <> y.version;
+SELECT sum(n) = (SELECT count(*) FROM year) AS all_counted FROM year_monthly;
+SELECT rollup_drop('year_monthly'), rollup_drop('year_daily');
+DROP TABLE year, before;
+
 -- a refresh until a moment leaves the bucket that is open
 INSERT INTO event (event_time, user_id) VALUES ('2024-03-01 12:00 UTC', 1), ('2024-03-02 12:00 UTC', 1);
 CALL rollup_refresh('daily', '2024-03-02 00:00 Europe/London');
