@@ -42,9 +42,10 @@ SELECT rollup_create('monthly', '{daily}', '{bucket}', 'SELECT sum(n)::bigint AS
 	'month', 'Europe/London', key => '{}');
 SELECT rollup_create('weekly', '{event}', '{event_time}', 'SELECT count(DISTINCT user_id) AS users FROM event
 	WHERE event_time >= $1 AND event_time < $2 HAVING count(*) > 0', 'week', 'Europe/London', 'week', nullable_key => true, key => '{}');
-\d daily
-\d weekly
-\sf daily_query
+SELECT attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute WHERE attrelid IN ('daily'::regclass, 'weekly'::regclass) AND attnum > 0 ORDER BY 1, attnum;
+SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid IN ('daily'::regclass, 'weekly'::regclass, 'monthly'::regclass) ORDER BY 1;
+SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid IN ('event'::regclass, 'daily'::regclass) ORDER BY 1;
+SELECT pg_get_function_arguments(p) FROM unnest(ARRAY['daily_query'::regproc, 'monthly_query']) p;
 
 -- rows that differ between tables or live views and oracles
 CREATE FUNCTION wrong(suffix text DEFAULT '') RETURNS TABLE (rollup text, differences bigint) LANGUAGE plpgsql AS $$
