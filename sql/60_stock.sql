@@ -171,29 +171,28 @@ BEGIN
 				LEFT JOIN LATERAL (SELECT c.balance FROM %5$s c WHERE %3$s AND c.day < f.first_day
 								   ORDER BY c.day DESC LIMIT 1) b ON true
 			), lines AS (
-				SELECT %1$s, day, value, counted, old_change, old_balance, old_counted
+				SELECT %1$s, day, value, counted, old_change, old_balance, old_counted, false AS is_base
 				FROM touched WHERE value IS NOT NULL
 				UNION ALL
 				-- OFFSET: by the index, whatever the planner thinks of the number of keys
 				SELECT %2$s, c.day, CASE WHEN c.counted THEN c.balance ELSE c.change END, c.counted,
-					c.change, c.balance, c.counted
+					c.change, c.balance, c.counted, false
 				FROM base f
 				CROSS JOIN LATERAL (SELECT * FROM %5$s c WHERE %3$s AND c.day >= f.first_day OFFSET 0) c
 				WHERE NOT EXISTS (SELECT FROM touched f WHERE %3$s AND c.day = f.day)
+				UNION ALL
+				-- it is as if that had been counted on the day before
+				SELECT %1$s, first_day - 1, base, true, NULL, NULL, NULL, true FROM base WHERE base IS NOT NULL
 			), counts AS (
-				SELECT lines.*, coalesce(base, 0)::%4$s AS base,
-					count(*) FILTER (WHERE counted) OVER (PARTITION BY %1$s ORDER BY day) AS counts
-				FROM lines JOIN base USING (%1$s)
+				SELECT *, count(*) FILTER (WHERE counted) OVER (PARTITION BY %1$s ORDER BY day) AS counts FROM lines
 			), balances AS (
-				SELECT *, (sum(value) OVER (PARTITION BY %1$s, counts ORDER BY day)
-						   + CASE WHEN counts = 0 THEN base ELSE 0 END)::%4$s AS balance
-				FROM counts
+				SELECT *, (sum(value) OVER (PARTITION BY %1$s, counts ORDER BY day))::%4$s AS balance FROM counts
 			), news AS MATERIALIZED (
-				SELECT *, balance - lag(balance, 1, base) OVER (PARTITION BY %1$s ORDER BY day) AS change FROM balances
+				SELECT *, balance - lag(balance, 1, 0::%4$s) OVER (PARTITION BY %1$s ORDER BY day) AS change FROM balances
 			), written AS (
 				INSERT INTO %5$s AS c (%1$s, day, change, balance, counted)
 				SELECT %1$s, day, change, balance, counted FROM news
-				WHERE (change, balance, counted) IS DISTINCT FROM (old_change, old_balance, old_counted)
+				WHERE NOT is_base AND (change, balance, counted) IS DISTINCT FROM (old_change, old_balance, old_counted)
 				ON CONFLICT (%1$s, day) DO UPDATE
 				SET change = excluded.change, balance = excluded.balance, counted = excluded.counted
 				RETURNING 1
@@ -206,11 +205,9 @@ BEGIN
 			$q$ ELSE $q$
 			, segments AS (
 				-- from when until when each touched key has which balance
-				SELECT %1$s, day AS from_day, balance,
-					coalesce(lead(day) OVER (PARTITION BY %1$s ORDER BY day, line), 'infinity') AS until_day
-				FROM (SELECT %1$s, first_day AS day, 0 AS line, base AS balance FROM base WHERE base IS NOT NULL
-					  UNION ALL
-					  SELECT %1$s, day, 1, balance FROM news) s
+				SELECT %1$s, CASE WHEN is_base THEN day + 1 ELSE day END AS from_day, balance,
+					coalesce(lead(day) OVER (PARTITION BY %1$s ORDER BY day), 'infinity') AS until_day
+				FROM news
 			), snapped AS (
 				INSERT INTO %6$s (%8$s, %1$s, %9$s)
 				SELECT f.snapshot_date, %2$s, f.balance
@@ -223,9 +220,12 @@ BEGIN
 				RETURNING 1
 			), gone AS (
 				-- days on which a key that had been seen is seen no more
-				SELECT f.*, coalesce(day, 'infinity') AS until_day
-				FROM base f LEFT JOIN (SELECT %1$s, min(day) AS day FROM news GROUP BY %1$s) n USING (%1$s)
-				WHERE base IS NULL AND day IS DISTINCT FROM first_day
+				SELECT %1$s, min(first_day) AS first_day, coalesce(min(day), 'infinity') AS until_day
+				FROM (SELECT %1$s, first_day, NULL::date AS day FROM base WHERE base IS NULL
+					  UNION ALL
+					  SELECT %1$s, NULL, day FROM news) f
+				GROUP BY %1$s
+				HAVING min(first_day) < coalesce(min(day), 'infinity')
 			)
 			SELECT (SELECT count(*) FROM written) + (SELECT count(*) FROM deleted), (SELECT count(*) FROM snapped),
 				(SELECT jsonb_agg(to_jsonb(gone)) FROM gone)
