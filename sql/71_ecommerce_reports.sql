@@ -73,6 +73,30 @@ $$;
 COMMENT ON FUNCTION category_changed()
     IS 'trigger of product_category: notes that the tree changed, so that the next refresh counts orders and customers by the new one';
 
+CREATE FUNCTION report_comments(schema name, comments jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    bare record;
+BEGIN
+    FOR bare IN
+        SELECT c.oid AS rel, c.relkind, a.attname, coalesce(comments ->> a.attname, (
+                   SELECT col_description(t.oid, o.attnum)
+                   FROM pg_class t JOIN pg_attribute o ON o.attrelid = t.oid AND o.attname = a.attname
+                   WHERE t.relnamespace = c.relnamespace AND t.relkind IN ('r', 'p') AND NOT t.relispartition AND col_description(t.oid, o.attnum) IS NOT NULL
+                   ORDER BY t.relname = regexp_replace(c.relname, '_(current|as_of)$', '') DESC, t.oid LIMIT 1)) AS comment
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE n.nspname = schema AND c.relkind IN ('r', 'v') AND NOT c.relispartition AND col_description(c.oid, a.attnum) IS NULL
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', bare.rel::regclass, bare.attname, bare.comment);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION report_comments(name, jsonb)
+    IS 'internal: gives each column in the schema of a model that has no comment the one given for its name, or that of a table''s column of this name';
+
 CREATE FUNCTION ecommerce_reports(schema name, time_zone text) RETURNS void
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -96,14 +120,16 @@ BEGIN
 
     PERFORM ecomsocial.rollup_create('sales_daily', '{order_line}', '{order_time}', format($sql$
         SELECT CASE WHEN grouping(l.product_category_id) = 0 THEN 'category'
-                    WHEN grouping(l.store_id) = 0 THEN 'store' ELSE 'campaign' END AS dimension,
+                    WHEN grouping(l.store_id) = 0 THEN 'store'
+                    WHEN grouping(l.campaign_id) = 0 THEN 'campaign' ELSE 'all' END AS dimension,
                CASE WHEN grouping(l.product_category_id) = 0 THEN l.product_category_id
-                    WHEN grouping(l.store_id) = 0 THEN l.store_id ELSE l.campaign_id END AS key,
+                    WHEN grouping(l.store_id) = 0 THEN l.store_id
+                    WHEN grouping(l.campaign_id) = 0 THEN l.campaign_id END AS key,
                %s
         FROM order_line l
         WHERE l.order_time >= $1 AND l.order_time < $2
-        GROUP BY GROUPING SETS ((l.product_category_id), (l.store_id), (l.campaign_id))
-        HAVING grouping(l.campaign_id) = 1 OR l.campaign_id IS NOT NULL $sql$, amounts),
+        GROUP BY GROUPING SETS ((l.product_category_id), (l.store_id), (l.campaign_id), ())
+        HAVING (grouping(l.campaign_id) = 1 OR l.campaign_id IS NOT NULL) AND count(*) > 0 $sql$, amounts),
         time_zone => time_zone, bucket_column => 'day', key => '{dimension,key}', nullable_key => true);
     CREATE INDEX ON sales_daily (dimension, key, day);
 
@@ -430,36 +456,41 @@ BEGIN
                 SELECT d.ancestor_id
                 FROM ((TABLE closure EXCEPT TABLE category_counted) UNION ALL (TABLE category_counted EXCEPT TABLE closure)) d
                 WHERE EXISTS (SELECT FROM sales_daily s WHERE s.dimension = 'category' AND s.key = d.category_id)
-            ), summed AS (
-                SELECT u.%2$s, u.category_id,
-                       sum(u.orders)::bigint AS orders, sum(u.customers)::bigint AS customers, sum(u.units)::bigint AS units, sum(u.gross) AS gross,
-                       sum(u.discount) AS discount, sum(u.returned_units)::bigint AS returned_units, sum(u.returns) AS returns,
-                       sum(u.tax) AS tax, sum(u.shipping) AS shipping
-                FROM (
-                    SELECT p.start::date AS %2$s, g.id AS category_id, 0 AS orders, 0 AS customers,
-                           0 AS units, 0 AS gross, 0 AS discount, 0 AS returned_units, 0 AS returns, 0 AS tax, 0 AS shipping
-                    FROM generate_series((SELECT min(%2$s) FROM sales_%1$s)::timestamp, (SELECT max(%2$s) FROM sales_%1$s)::timestamp, '1 %2$s') p(start)
-                    CROSS JOIN (SELECT product_category_id AS id FROM product_category UNION ALL SELECT NULL) g
-                    UNION ALL
-                    SELECT s.%2$s, c.ancestor_id, 0, 0, s.units, s.gross, s.discount, s.returned_units, s.returns, s.tax, s.shipping
-                    FROM sales_%1$s s LEFT JOIN closure c ON c.category_id = s.key
-                    WHERE s.dimension = 'category'
-                    UNION ALL
-                    SELECT n.%2$s, n.key, n.orders, n.customers, 0, 0, 0, 0, 0, 0, 0
-                    FROM sales_%1$s_counts n
-                    WHERE n.dimension = 'category') u
-                GROUP BY u.%2$s, u.category_id
+            ), period AS (
+                SELECT p.start::date AS %2$s
+                FROM generate_series((SELECT min(%2$s) FROM sales_%1$s)::timestamp, (SELECT max(%2$s) FROM sales_%1$s)::timestamp, '1 %2$s') p(start)
             )
-            SELECT s.%2$s, s.category_id, coalesce(g.category_name, '(none)') AS category, g.parent_category_id,
-                   CASE WHEN m.stale THEN NULL ELSE s.orders END AS orders,
-                   CASE WHEN m.stale THEN NULL ELSE s.customers END AS customers,
-                   s.units, s.gross, s.discount, s.returned_units, s.returns,
-                   s.gross - s.discount + s.returns AS net_sales, s.tax, s.shipping,
-                   s.gross - s.discount + s.returns + s.tax + s.shipping AS paid
-            FROM summed s
-            LEFT JOIN product_category g ON g.product_category_id = s.category_id
-            LEFT JOIN LATERAL (
-                SELECT true AS stale FROM moved WHERE moved.ancestor_id = s.category_id OR s.category_id IS NULL LIMIT 1) m ON true
+            SELECT p.%2$s, x.category_id, x.category, x.parent_category_id,
+                   CASE WHEN NOT x.stale THEN x.orders END AS orders, CASE WHEN NOT x.stale THEN x.customers END AS customers,
+                   x.units, x.gross, x.discount, x.returned_units, x.returns,
+                   x.gross - x.discount + x.returns AS net_sales, x.tax, x.shipping,
+                   x.gross - x.discount + x.returns + x.tax + x.shipping AS paid
+            FROM period p
+            CROSS JOIN LATERAL (
+                SELECT g.product_category_id AS category_id, g.category_name AS category, g.parent_category_id,
+                       g.product_category_id = ANY (SELECT ancestor_id FROM moved) AS stale, coalesce(n.orders, 0) AS orders, coalesce(n.customers, 0) AS customers,
+                       coalesce(a.units, 0) AS units, coalesce(a.gross, 0) AS gross, coalesce(a.discount, 0) AS discount,
+                       coalesce(a.returned_units, 0) AS returned_units, coalesce(a.returns, 0) AS returns, coalesce(a.tax, 0) AS tax, coalesce(a.shipping, 0) AS shipping
+                FROM product_category g
+                LEFT JOIN (
+                    SELECT c.ancestor_id, sum(s.units)::bigint AS units, sum(s.gross) AS gross, sum(s.discount) AS discount,
+                           sum(s.returned_units)::bigint AS returned_units, sum(s.returns) AS returns, sum(s.tax) AS tax, sum(s.shipping) AS shipping
+                    FROM sales_%1$s s JOIN closure c ON c.category_id = s.key
+                    WHERE s.dimension = 'category' AND s.%2$s = p.%2$s
+                    GROUP BY c.ancestor_id) a ON a.ancestor_id = g.product_category_id
+                LEFT JOIN sales_%1$s_counts n ON n.dimension = 'category' AND n.%2$s = p.%2$s AND n.key = g.product_category_id
+                UNION ALL
+                SELECT NULL, '(none)', NULL, EXISTS (SELECT FROM moved), n.orders, n.customers,
+                       a.units, a.gross, a.discount, a.returned_units, a.returns, a.tax, a.shipping
+                FROM (SELECT coalesce(sum(s.units), 0)::bigint AS units, coalesce(sum(s.gross), 0) AS gross, coalesce(sum(s.discount), 0) AS discount,
+                             coalesce(sum(s.returned_units), 0)::bigint AS returned_units, coalesce(sum(s.returns), 0) AS returns,
+                             coalesce(sum(s.tax), 0) AS tax, coalesce(sum(s.shipping), 0) AS shipping
+                      FROM sales_%1$s s
+                      WHERE s.dimension = 'category' AND s.%2$s = p.%2$s
+                        AND NOT EXISTS (SELECT FROM product_category g WHERE g.product_category_id = s.key)) a
+                CROSS JOIN (SELECT coalesce(sum(c.orders), 0)::bigint AS orders, coalesce(sum(c.customers), 0)::bigint AS customers
+                      FROM sales_%1$s_counts c
+                      WHERE c.dimension = 'category' AND c.%2$s = p.%2$s AND c.key IS NULL) n) x
             $sql$, grain, unit);
         EXECUTE format('COMMENT ON VIEW %s_sales_by_category IS %L', grain,
             format('What did each category sell on each %s? A category counts its descendants; every %1$s from the first sale to the last is listed, '
@@ -497,15 +528,12 @@ BEGIN
            (sum(u.gross) - sum(u.discount)) / nullif(sum(u.orders), 0) AS aov,
            (sum(u.gross) - sum(u.discount) + sum(u.returns)) / nullif(sum(u.orders), 0) AS aov_net_of_returns
     FROM (
-        SELECT 'day'::ecomsocial.period AS period, day AS period_start, CASE dimension WHEN 'category' THEN 'all' ELSE dimension END AS dimension,
-               CASE dimension WHEN 'category' THEN NULL ELSE key END AS key, 0 AS orders, 0 AS customers, gross, discount, returns
-        FROM sales_daily
+        SELECT 'day'::ecomsocial.period AS period, day AS period_start, dimension, key, 0 AS orders, 0 AS customers, gross, discount, returns
+        FROM sales_daily WHERE dimension <> 'category'
         UNION ALL
         SELECT 'day', day, dimension, key, orders, customers, 0, 0, 0 FROM sales_daily_counts WHERE dimension <> 'category'
         UNION ALL
-        SELECT 'month', month, CASE dimension WHEN 'category' THEN 'all' ELSE dimension END,
-               CASE dimension WHEN 'category' THEN NULL ELSE key END, 0, 0, gross, discount, returns
-        FROM sales_monthly
+        SELECT 'month', month, dimension, key, 0, 0, gross, discount, returns FROM sales_monthly WHERE dimension <> 'category'
         UNION ALL
         SELECT 'month', month, dimension, key, orders, customers, 0, 0, 0 FROM sales_monthly_counts WHERE dimension <> 'category') u
     GROUP BY u.period, u.period_start, u.dimension, u.key;
@@ -784,12 +812,12 @@ BEGIN
             FROM campaign_customer c WHERE c.campaign_id = w.campaign_id) u
         CROSS JOIN LATERAL (
             SELECT (SELECT coalesce(sum(s.gross - s.discount + s.returns), 0) FROM sales_daily s
-                    WHERE s.dimension = 'store' AND s.day BETWEEN w.first_day AND w.last_day) AS net,
+                    WHERE s.dimension = 'all' AND s.day BETWEEN w.first_day AND w.last_day) AS net,
                    (SELECT coalesce(sum(s.orders), 0)::bigint FROM sales_daily_counts s
                     WHERE s.dimension = 'all' AND s.day BETWEEN w.first_day AND w.last_day) AS orders) t
         CROSS JOIN LATERAL (
             SELECT (SELECT coalesce(sum(s.gross - s.discount + s.returns), 0) FROM sales_daily s
-                    WHERE s.dimension = 'store' AND s.day BETWEEN w.first_day - (w.last_day - w.first_day + 1) AND w.first_day - 1) AS net,
+                    WHERE s.dimension = 'all' AND s.day BETWEEN w.first_day - (w.last_day - w.first_day + 1) AND w.first_day - 1) AS net,
                    (SELECT coalesce(sum(s.orders), 0)::bigint FROM sales_daily_counts s
                     WHERE s.dimension = 'all' AND s.day BETWEEN w.first_day - (w.last_day - w.first_day + 1) AND w.first_day - 1) AS orders) b
         $sql$, time_zone);
@@ -865,6 +893,22 @@ BEGIN
         END $sql$, time_zone);
     COMMENT ON FUNCTION validate_ecommerce()
         IS 'what in the data deserves a look, and how the reports take it: problem, key of the order, line, category or product, detail. Reads all order lines';
+
+    PERFORM ecomsocial.report_comments(schema, '{
+        "day": "day, in the reporting time zone", "month": "first day of the month, in the reporting time zone",
+        "dimension": "what key is: category (as sold in amounts, each level of the tree in counts), store, campaign; all: of everything",
+        "key": "product_category_id, store_id or campaign_id; NULL for lines without a category, and with all",
+        "lines": "number of order lines", "orders": "number of orders", "customers": "distinct customers; do not add up over time or dimensions",
+        "units": "units sold", "gross": "amt of sold lines: before discounts, returns, tax and shipping", "discount": "discounts on sold lines",
+        "returned_units": "units returned, above zero", "returns": "money given back, zero or below", "net_sales": "gross - discount + returns",
+        "tax": "tax of all lines", "shipping": "shipping of all lines", "aov": "(gross - discount) / orders",
+        "line_number": "lowest line number of the order on the day", "category": "name of the category", "campaign_id": "the campaign", "campaign_name": "its name",
+        "all_orders": "orders of the days of the campaign, attributed or not", "baseline_orders": "orders of as many days directly before",
+        "other_id": "another campaign", "other_name": "its name", "overlap_start": "first moment at which both ran",
+        "days_since_previous": "days since the order before, NULL for the first", "first_day": "first day of the spell",
+        "change": "balance minus the balance before", "balance": "units at the end of the day", "counted": "true where a stocktake set the balance",
+        "snapshot_date": "day whose snapshot was computed, not loaded", "list_price": "list price of the product''s version valid at order_time",
+        "product_title": "title", "sku": "stock keeping unit of the source", "store_id": "store or warehouse", "product_id": "product"}');
 END
 $reports$;
 COMMENT ON FUNCTION ecommerce_reports(name, text)

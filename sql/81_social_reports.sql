@@ -475,6 +475,27 @@ BEGIN
     SELECT day, from_device_type, to_device_type, switches, users
     FROM device_switch_daily;
     COMMENT ON VIEW device_switches IS 'From which kind of device to which do users move during a day? switches are pairs of acts of one user, one directly after the other';
+
+    PERFORM ecomsocial.report_comments(schema, '{
+        "day": "day, in the reporting time zone", "month": "first day of the month, in the reporting time zone",
+        "level": "os: by device_type and os; device_type: by device_type; all: neither", "device_type": "kind of device; unknown where the event has none",
+        "os": "operating system; unknown where the event has none", "users": "distinct users; do not add up", "events": "number of acts",
+        "user_sketch": "sketch of the users: unite to count over more rows", "viewer_sketch": "sketch of the viewers: unite to count over more rows",
+        "viewers": "distinct viewers", "contents": "distinct contents", "content_type": "type of the content when the event happened; (none) without content",
+        "source": "content or ad", "event_type": "type of event", "device_types": "the kinds of devices that a user used on the day, sorted",
+        "kinds": "how many kinds", "from_device_type": "kind of device of one act", "to_device_type": "kind of device of the next act of the same user on the day",
+        "switches": "how many times", "share": "share of the rows beside it, as a ratio", "share_of_events": "share of the acts of the day, as a ratio",
+        "events_per_user": "acts / users", "mau_estimate": "users active in the month, from sketches", "estimate_error": "relative standard error of the estimate, as a ratio",
+        "campaign_id": "campaign; NULL for events without one", "campaign_name": "name of the campaign", "campaign_type": "kind of campaign",
+        "impressions": "number of impressions", "clicks": "number of clicks", "conversions": "number of conversions", "other_events": "events of other types",
+        "cost": "money paid", "revenue": "money earned", "first_day": "first day with an event", "last_day": "last day with an event",
+        "views": "number of views", "likes": "number of likes", "unlikes": "number of unlikes", "comments": "number of comments", "shares": "number of shares",
+        "posts": "number of posts", "like_rate": "likes / views", "comment_rate": "comments / views", "share_rate": "shares / views",
+        "period_start": "first day of the period, in the reporting time zone", "active": "users active in the period",
+        "retained": "active in this period and in the one before", "resurrected": "active again after at least one period without activity",
+        "churned": "active in the period before and not in this one; NULL while the period is not complete",
+        "dormant": "known users active neither in this period nor in the one before",
+        "complete": "false for a period that is not over, or where the events end before it does"}');
 END
 $reports$;
 COMMENT ON FUNCTION social_reports(name, text, text)

@@ -352,9 +352,9 @@ FROM (VALUES ('daily_sales_by_category'), ('monthly_sales_by_category'), ('daily
              ('lifetime_value_by_cohort()'), ('purchase_summary()'), ('average_order_value_by_segment()')) r(name), plan('SELECT * FROM ' || r.name) p
 GROUP BY 1 ORDER BY 1;
 SELECT r.name, bool_or(p.node ~ ('Index Cond: .*' || r.filter)) AS as_index_condition
-FROM (VALUES ('daily_sales_by_category', 'day >= ''2024-03-01''', 'day >= '),
+FROM (VALUES ('daily_sales_by_category', 'day >= ''2024-03-01''', 'day = \(p.start'),
              ('daily_sales_by_category', 'category_id = 4', 'key = '),
-             ('monthly_sales_by_category', 'month = ''2024-03-01''', 'month = '),
+             ('monthly_sales_by_category', 'month >= ''2024-03-01''', 'month = \(p.start'),
              ('daily_sales_by_store', 'store_id = 2', 'key = '),
              ('daily_sales_by_store', 'day BETWEEN ''2024-03-01'' AND ''2024-03-31''', 'day >= .*day <= '),
              ('average_order_value', 'period = ''day'' AND period_start >= ''2024-03-01''', 'day >= '),
