@@ -3,7 +3,8 @@
 #
 # A page is a script: its ```sql blocks run in one session of a fresh database,
 # as an ordinary role that owns it.  A ```text block right behind one is its
-# output, line for line.
+# output, line for line.  A page that does not create the extension finds it
+# there, and its schema on the search_path.
 use strict;
 use warnings;
 
@@ -68,6 +69,7 @@ for my $page (@pages)
 	my $n = 0;
 	my $script = "\\set VERBOSITY terse\n";
 	my @blocks = blocks($page);
+	$script .= "CREATE EXTENSION ecomsocial;\nSET search_path = public, ecomsocial;\n" unless $blocks[0][1] =~ /CREATE EXTENSION/;
 	$script .= "\\echo === $_\n$blocks[$_][1]\n" for 0 .. $#blocks;
 	my $file = "$PostgreSQL::Test::Utils::tmp_check/$database.sql";
 	PostgreSQL::Test::Utils::append_to_file($file, $script);
