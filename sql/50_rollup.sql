@@ -87,8 +87,27 @@ COMMENT ON COLUMN rollup_leaf.trigger IS 'the newest of its capture triggers: an
 COMMENT ON COLUMN rollup_leaf.from_day IS 'first day that its bounds allow';
 COMMENT ON COLUMN rollup_leaf.until_day IS 'first day after those';
 
-GRANT SELECT ON rollup_log, rollup_pending, rollup_leaf TO PUBLIC;
-GRANT SELECT, INSERT ON rollup_capture, rollups TO PUBLIC;
+-- What a dump holds, whoever owns the rollups copies in again.
+CREATE FUNCTION rollup_log_check() RETURNS trigger
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM ecomsocial.rollup_capture c JOIN pg_class s ON s.oid = c.source
+				   WHERE c.capture = NEW.capture AND pg_has_role(s.relowner, 'USAGE')) THEN
+		RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+			MESSAGE = format('must be owner of the source of capture %s', NEW.capture),
+			HINT = 'Rows of the log are written by triggers, and by the restore of a dump.';
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION rollup_log_check() IS 'trigger of rollup_log: who enters a row, as the restore of a dump does, must own the source that it names';
+
+GRANT SELECT ON rollup_leaf TO PUBLIC;
+GRANT SELECT, INSERT ON rollup_capture, rollups, rollup_log, rollup_pending TO PUBLIC;
+CREATE TRIGGER registry_check BEFORE INSERT ON rollup_log FOR EACH ROW EXECUTE FUNCTION rollup_log_check();
+COMMENT ON TRIGGER registry_check ON rollup_log IS 'only the owner of a source may enter a day of it; capture writes past triggers';
+CREATE TRIGGER registry_check BEFORE INSERT ON rollup_pending FOR EACH ROW EXECUTE FUNCTION registry_check();
+COMMENT ON TRIGGER registry_check ON rollup_pending IS 'only the owner of a rollup may enter a bucket of it';
 CREATE TRIGGER registry_check BEFORE INSERT ON rollup_capture FOR EACH ROW EXECUTE FUNCTION registry_check();
 COMMENT ON TRIGGER registry_check ON rollup_capture IS 'only the owner of a source may enter its row';
 CREATE TRIGGER registry_check BEFORE INSERT ON rollups FOR EACH ROW EXECUTE FUNCTION registry_check();

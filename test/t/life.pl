@@ -16,6 +16,7 @@ $node->init(allows_streaming => 1);
 $node->append_conf('postgresql.conf', 'max_prepared_transactions = 4');
 $node->start;
 populate($node, 'origin');
+more_events($node, 'origin', '2024-04-20', 1);	# some of it not yet refreshed
 my $before = fingerprint($node, 'origin');
 unlike($before, qr/\b(order_line|content_event)\|0\|/, 'there is something to keep');
 
