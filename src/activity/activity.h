@@ -31,6 +31,8 @@
 #include "port/pg_bitutils.h"
 #include "utils/date.h"
 
+#include "base/compat.h"
+
 #define ECS_ACTIVITY_VERSION	1
 #define ECS_ACTIVITY_HEADER		5
 

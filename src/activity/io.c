@@ -64,8 +64,7 @@ write_runs(DayRun *runs, int count)
 	return ecs_write_end(&writer);
 }
 
-static void
-pg_attribute_noreturn()
+pg_noreturn static void
 report_syntax(const char *text, const char *detail)
 {
 	ereport(ERROR,

@@ -17,6 +17,11 @@
 #include "varatt.h"
 #endif
 
+/* 18 writes this before a function's return type */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* 18 lets a module tell its name and version */
 #if PG_VERSION_NUM < 180000
 #define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
