@@ -2,19 +2,23 @@
  * usertable.c
  *		Some bits for each key of a long stream, in bounded memory.
  *
- * An open-addressing hash table with linear probing.  A slot is one or two words
- * of key, then the payload; it is free while the first word of its payload is 0.
- * Slots of up to a cache line never straddle two.  With a million keys nearly
- * every record misses the cache, so records wait in a ring of RING_SIZE after
- * their slots have been prefetched.  Large tables ask for huge pages.
+ * Every key has a slot, which is one or two words of key and then the payload;
+ * slots follow one another in chunks, and those of up to a cache line never
+ * straddle two.  An open-addressing index with linear probing, of 8 bytes an
+ * entry, leads from the hash to the slot, so that probing stays within a cache
+ * line, and growing neither moves a slot nor looks at one.
+ *
+ * With a million keys nearly every record misses the cache twice.  So records wait
+ * in a ring: its place in the index is prefetched when a record arrives, its slot
+ * RING_SIZE / 2 records later, and it is added as much later again.  Large
+ * allocations ask for huge pages.
  *
  * Integers and whatever else is passed by value take one word, uuids take two.
- * Other keys are copied beside the table; their slot holds the hash, so that
+ * Other keys are copied beside the slots; their slot holds the hash, so that
  * few unequal keys are compared, and the address.  Equality is that of the
  * type's default operator class; bytes decide where it says the same.
  *
- * Memory: slots and copied keys take up to work_mem * hash_mem_multiplier.  When
- * a larger table does not fit, the keys that have a slot keep it and records of
+ * Memory: all of it takes up to work_mem * hash_mem_multiplier.  When more does not fit, the keys that have a slot keep it and records of
  * other keys go to temporary files, PARTITIONS of them by hash, as in the
  * executor's hash aggregation.  When the stream has ended, the keys in memory are
  * emitted and each file is read as the stream was, with other bits of the hash
@@ -43,10 +47,11 @@
 #define PARTITIONS		(1 << PARTITION_BITS)
 #define CACHE_LINE		64
 #define FIRST_CAPACITY	1024
-#define MIN_CAPACITY	16
+#define MAX_CHUNK		(16 * 1024 * 1024)
+#define MIN_CHUNK_SLOTS	16
 #define ARENA_BLOCK		(64 * 1024)
 
-/* how full the table may become */
+/* how full the index may become */
 #define MAX_USED(capacity)	((capacity) - (capacity) / 4)
 
 typedef enum KeyKind
@@ -71,12 +76,19 @@ typedef struct KeyCopy
 typedef struct RingEntry
 {
 	uint64		hash;
-	char	   *slot;			/* where to look first; NULL: there is no
-								 * record here */
+	char	   *slot;			/* where the key is expected; NULL: none is */
 	uint64		words[2];		/* as in a slot; the address of a copied key
 								 * is that of its KeyCopy */
 	EcsRecord	record;
+	bool		used;
 } RingEntry;
+
+/* The low half of a key's hash, and its slot's number from 1 on; 0: free */
+typedef struct IndexEntry
+{
+	uint32		hash;
+	uint32		number;
+} IndexEntry;
 
 typedef struct Partition
 {
@@ -96,15 +108,17 @@ struct EcsUserTable
 	FmgrInfo	hash_function;
 	FmgrInfo	eq_function;
 
-	/* slots; base is the allocation, slots the aligned address in it */
-	char	   *base;
-	char	   *slots;
-	char	   *slots_end;
-	Size		slot_size;
 	int			key_words;
+	Size		slot_size;
+	uint64		used;			/* slots */
+	int			chunk_shift;	/* of the number of slots in a chunk */
+	int			chunk_count;
+	char	  **chunks;			/* each begins at a cache line */
+
+	IndexEntry *index;
 	uint64		capacity;
-	uint64		used;
-	Size		limit;			/* bytes that slots and copies may take */
+
+	Size		limit;			/* bytes that all may take */
 	bool		full;			/* no new keys */
 
 	/* copied keys */
@@ -141,16 +155,30 @@ slot_payload(const EcsUserTable *table, char *slot)
 }
 
 static inline char *
-home_slot(const EcsUserTable *table, uint64 hash)
+slot_number(const EcsUserTable *table, uint64 number)
 {
-	return table->slots + ((uint64) (uint32) hash * table->capacity >> 32) * table->slot_size;
+	return table->chunks[number >> table->chunk_shift] +
+		(number & ((UINT64CONST(1) << table->chunk_shift) - 1)) * table->slot_size;
 }
 
-static inline char *
-slot_after(const EcsUserTable *table, char *slot)
+static inline IndexEntry *
+home_entry(const EcsUserTable *table, uint32 hash)
 {
-	slot += table->slot_size;
-	return slot < table->slots_end ? slot : table->slots;
+	return &table->index[(uint64) hash * table->capacity >> 32];
+}
+
+static inline IndexEntry *
+entry_after(const EcsUserTable *table, IndexEntry *entry)
+{
+	return ++entry < table->index + table->capacity ? entry : table->index;
+}
+
+/* What is allocated now */
+static inline Size
+memory_taken(const EcsUserTable *table)
+{
+	return table->capacity * sizeof(IndexEntry) + table->arena_size +
+		((Size) table->chunk_count << table->chunk_shift) * table->slot_size;
 }
 
 static inline KeyCopy *
@@ -324,75 +352,87 @@ keep_copy(EcsUserTable *table, const KeyCopy *copy, uint64 *words)
 	table->arena_left -= size;
 }
 
-/* Whether another block of copies would be too much */
-static bool
-copy_fits(const EcsUserTable *table, const KeyCopy *copy)
-{
-	return copy->size <= table->arena_left || table->used == 0 ||
-		table->arena_size + Max(copy->size, ARENA_BLOCK) + table->capacity * table->slot_size <= table->limit;
-}
-
 /*
- * Slots
+ * Slots and the index
  */
 
-static void
-allocate_slots(EcsUserTable *table, uint64 capacity)
+static void *
+allocate_large(EcsUserTable *table, Size size)
 {
-	Size		size = capacity * table->slot_size;
+	char	   *memory = MemoryContextAllocExtended(table->context, size + CACHE_LINE, MCXT_ALLOC_HUGE);
 
-	table->base = MemoryContextAllocExtended(table->context, size + CACHE_LINE, MCXT_ALLOC_HUGE);
 	if (size >= 2 * ECS_HUGE_PAGE)
-		ecs_advise_huge_pages(table->base, table->base + size);
-	table->slots = (char *) TYPEALIGN(CACHE_LINE, table->base);
-	table->slots_end = table->slots + size;
-	memset(table->slots, 0, size);
-	table->capacity = capacity;
+		ecs_advise_huge_pages(memory, memory + size);
+	return memory;
 }
 
-/* Double the table, or enlarge it as far as memory allows; false: it does not */
-static bool
-enlarge(EcsUserTable *table)
+static void
+allocate_index(EcsUserTable *table, uint64 capacity)
 {
-	char	   *old_base = table->base;
-	char	   *old = table->slots;
-	char	   *old_end = table->slots_end;
-	Size		taken = table->capacity * table->slot_size + table->arena_size;
-	uint64		capacity = taken < table->limit ? (table->limit - taken) / table->slot_size : 0;
-	int			i;
+	table->index = allocate_large(table, capacity * sizeof(IndexEntry));
+	table->capacity = capacity;
+	memset(table->index, 0, capacity * sizeof(IndexEntry));
+}
 
-	capacity = Min(Min(capacity, table->capacity * 2), PG_UINT32_MAX);
-	if (capacity < table->capacity + table->capacity / 4)
+static bool
+enlarge_index(EcsUserTable *table)
+{
+	IndexEntry *old = table->index;
+	IndexEntry *old_end = old + table->capacity;
+	IndexEntry *from;
+
+	if (table->capacity > PG_INT32_MAX ||
+		memory_taken(table) + 2 * table->capacity * sizeof(IndexEntry) > table->limit)
 		return false;
 
 	/*
-	 * slots are in the order of their hashes, or nearly, so this writes in
+	 * entries are in the order of their hashes, or nearly, so this writes in
 	 * sequence
 	 */
-	allocate_slots(table, capacity);
-	for (; old < old_end; old += table->slot_size)
+	allocate_index(table, table->capacity * 2);
+	for (from = old; from < old_end; from++)
 	{
-		char	   *slot;
+		IndexEntry *to = home_entry(table, from->hash);
 
-		CHECK_FOR_INTERRUPTS();
-		if (*slot_payload(table, old) == 0)
+		if (from->number == 0)
 			continue;
-		slot = home_slot(table, hash_words(table, (uint64 *) old));
-		while (*slot_payload(table, slot) != 0)
-			slot = slot_after(table, slot);
-		memcpy(slot, old, table->slot_size);
+		while (to->number != 0)
+			to = entry_after(table, to);
+		*to = *from;
 	}
-	pfree(old_base);
-	for (i = 0; i < RING_SIZE; i++)
-		if (table->ring[i].slot != NULL)
-			table->ring[i].slot = home_slot(table, table->ring[i].hash);
+	pfree(old);
 	return true;
+}
+
+static bool
+add_chunk(EcsUserTable *table)
+{
+	Size		size = table->slot_size << table->chunk_shift;
+
+	if (table->chunk_count > 0 && memory_taken(table) + size > table->limit)
+		return false;
+	table->chunks = table->chunks == NULL ? MemoryContextAlloc(table->context, sizeof(char *)) :
+		repalloc_huge(table->chunks, (table->chunk_count + 1) * sizeof(char *));
+	table->chunks[table->chunk_count++] = (char *) TYPEALIGN(CACHE_LINE, allocate_large(table, size));
+	return true;
+}
+
+/* Whether another key fits, for which memory is allocated */
+static bool
+make_room(EcsUserTable *table, const KeyCopy *copy)
+{
+	if (table->used >= MAX_USED(table->capacity) && !enlarge_index(table))
+		return false;
+	if (table->used == (uint64) table->chunk_count << table->chunk_shift && !add_chunk(table))
+		return false;
+	return !KEY_IS_COPIED(table->kind) || copy->size <= table->arena_left || table->used == 0 ||
+		memory_taken(table) + Max(copy->size, ARENA_BLOCK) <= table->limit;
 }
 
 static void
 empty_table(EcsUserTable *table)
 {
-	memset(table->slots, 0, table->capacity * table->slot_size);
+	memset(table->index, 0, table->capacity * sizeof(IndexEntry));
 	MemoryContextReset(table->arena);
 	table->arena_size = table->arena_left = 0;
 	table->used = 0;
@@ -494,65 +534,91 @@ add_record(EcsUserTable *table, uint64 *payload, const EcsRecord *record)
 		table->methods.apply(payload, record, table->methods.arg);
 }
 
-/* The record of a key that has no slot yet; "slot" is where it would be */
+/* The record of a key that has no slot yet */
 static void
-add_key(EcsUserTable *table, RingEntry *entry, char *slot)
+add_key(EcsUserTable *table, RingEntry *entry)
 {
-	if (!table->full && table->used >= MAX_USED(table->capacity))
-	{
-		if (enlarge(table))
-		{
-			slot = home_slot(table, entry->hash);
-			while (*slot_payload(table, slot) != 0)
-				slot = slot_after(table, slot);
-		}
-		else
-			table->full = true;
-	}
-	if (!table->full && KEY_IS_COPIED(table->kind) && !copy_fits(table, copy_of(table, entry)))
-		table->full = true;
+	IndexEntry *at;
+	char	   *slot;
+
+	table->full = table->full || !make_room(table, copy_of(table, entry));
 	if (table->full)
 	{
 		write_record(table, entry);
 		return;
 	}
 
+	for (at = home_entry(table, entry->hash); at->number != 0;)
+		at = entry_after(table, at);
+	slot = slot_number(table, table->used++);
+	at->hash = (uint32) entry->hash;
+	at->number = table->used;
+
+	memset(slot, 0, table->slot_size);
 	memcpy(slot, entry->words, table->key_words * sizeof(uint64));
 	if (KEY_IS_COPIED(table->kind))
 		keep_copy(table, copy_of(table, entry), (uint64 *) slot);
-	table->used++;
 	add_record(table, slot_payload(table, slot), &entry->record);
+}
+
+static inline bool
+is_key_of(EcsUserTable *table, char *slot, const RingEntry *entry)
+{
+	return table->kind == KEY_BITS ? *(uint64 *) slot == entry->words[0] :
+		equal_words(table, (uint64 *) slot, entry->words);
 }
 
 static void
 process_entry(EcsUserTable *table, RingEntry *entry)
 {
-	char	   *slot = entry->slot;
+	IndexEntry *at;
 
-	entry->slot = NULL;
-	for (;; slot = slot_after(table, slot))
+	entry->used = false;
+	if (entry->slot != NULL && is_key_of(table, entry->slot, entry))
 	{
-		uint64	   *payload = slot_payload(table, slot);
+		add_record(table, slot_payload(table, entry->slot), &entry->record);
+		return;
+	}
+	/* new since it was looked for, or another key has the same hash */
+	for (at = home_entry(table, entry->hash); at->number != 0; at = entry_after(table, at))
+	{
+		char	   *slot = slot_number(table, at->number - 1);
 
-		if (*payload == 0)
-			break;
-		if (table->kind == KEY_BITS ? *(uint64 *) slot == entry->words[0] :
-			equal_words(table, (uint64 *) slot, entry->words))
+		if (at->hash == (uint32) entry->hash && is_key_of(table, slot, entry))
 		{
-			add_record(table, payload, &entry->record);
+			add_record(table, slot_payload(table, slot), &entry->record);
 			return;
 		}
 	}
-	add_key(table, entry, slot);
+	add_key(table, entry);
+}
+
+/* Look for the slot of a record, whose place in the index has been prefetched */
+static inline void
+expect_slot(EcsUserTable *table, RingEntry *entry)
+{
+	IndexEntry *at;
+
+	for (at = home_entry(table, entry->hash); at->number != 0; at = entry_after(table, at))
+		if (at->hash == (uint32) entry->hash)
+		{
+			entry->slot = slot_number(table, at->number - 1);
+			ecs_prefetch(entry->slot);
+			return;
+		}
 }
 
 /* The ring entry to fill next; the record in it has waited longest */
 static inline RingEntry *
 next_entry(EcsUserTable *table)
 {
-	RingEntry  *entry = &table->ring[table->ring_next++ % RING_SIZE];
+	RingEntry  *entry = &table->ring[table->ring_next % RING_SIZE];
+	RingEntry  *middle = &table->ring[(table->ring_next + RING_SIZE / 2) % RING_SIZE];
 
-	if (entry->slot != NULL)
+	table->ring_next++;
+	if (middle->used)
+		expect_slot(table, middle);
+	if (entry->used)
 		process_entry(table, entry);
 	return entry;
 }
@@ -560,8 +626,9 @@ next_entry(EcsUserTable *table)
 static inline void
 enqueue_entry(EcsUserTable *table, RingEntry *entry)
 {
-	entry->slot = home_slot(table, entry->hash);
-	ecs_prefetch(entry->slot);
+	entry->slot = NULL;
+	entry->used = true;
+	ecs_prefetch(home_entry(table, entry->hash));
 }
 
 static void
@@ -573,7 +640,7 @@ drain_ring(EcsUserTable *table)
 	{
 		RingEntry  *entry = &table->ring[(table->ring_next + i) % RING_SIZE];
 
-		if (entry->slot != NULL)
+		if (entry->used)
 			process_entry(table, entry);
 	}
 }
@@ -581,14 +648,15 @@ drain_ring(EcsUserTable *table)
 static void
 emit_keys(EcsUserTable *table)
 {
-	char	   *slot;
+	uint64		number;
 
-	for (slot = table->slots; slot < table->slots_end; slot += table->slot_size)
+	for (number = 0; number < table->used; number++)
 	{
+		char	   *slot = slot_number(table, number);
+
 		CHECK_FOR_INTERRUPTS();
-		if (*slot_payload(table, slot) != 0)
-			table->methods.emit(words_datum(table->kind, (uint64 *) slot), slot_payload(table, slot),
-								table->methods.arg);
+		table->methods.emit(words_datum(table->kind, (uint64 *) slot), slot_payload(table, slot),
+							table->methods.arg);
 	}
 }
 
@@ -620,19 +688,20 @@ ecs_user_table_create(Oid type, Oid collation, const EcsUserTableMethods *method
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "ecomsocial users", ALLOCSET_DEFAULT_SIZES);
 	EcsUserTable *table = MemoryContextAllocZero(context, sizeof(EcsUserTable));
-	uint64		capacity;
+	Size		chunk;
 
 	table->methods = *methods;
 	table->context = context;
 	table->arena = AllocSetContextCreate(context, "ecomsocial user keys", ALLOCSET_DEFAULT_SIZES);
 	choose_kind(table, type, collation);
+	table->limit = get_hash_memory_limit();
 
 	table->slot_size = table->key_words * sizeof(uint64) + methods->payload_size;
 	if (table->slot_size <= CACHE_LINE)
 		table->slot_size = pg_nextpower2_size_t(table->slot_size);
-	table->limit = get_hash_memory_limit();
-	capacity = Min(FIRST_CAPACITY, table->limit / 4 / table->slot_size);
-	allocate_slots(table, Max(capacity, MIN_CAPACITY));
+	chunk = Max(Min(MAX_CHUNK, table->limit / 8) / table->slot_size, MIN_CHUNK_SLOTS);
+	table->chunk_shift = pg_leftmost_one_pos64(chunk);
+	allocate_index(table, FIRST_CAPACITY);
 	return table;
 }
 
