@@ -170,6 +170,8 @@ DECLARE
 	bad text;
 	pkey pg_index;
 	pkey_columns name[];
+	added boolean := false;
+	start text;
 BEGIN
 	IF rel IS NULL OR coalesce(cardinality(key), 0) = 0 OR valid_from IS NULL OR valid_to IS NULL OR is_current IS NULL
 			OR overwrite IS NULL OR fixed IS NULL OR out_of_order IS NULL OR open_start IS NULL THEN
@@ -234,20 +236,30 @@ BEGIN
 			HINT = format('Make it a partial index, WHERE %I.', is_current);
 	END IF;
 
+	IF c.relkind = 'r' AND c.reloptions IS NULL THEN
+		-- room for the next value of the current row on its own page: its update touches no index
+		EXECUTE format('ALTER TABLE %s SET (fillfactor = 85)', self);
+	END IF;
+
 	-- the columns of the period
 	FOR col, found_type IN VALUES (valid_from, 'timestamptz'::regtype), (valid_to, 'timestamptz'), (is_current, 'boolean') LOOP
 		IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = col AND NOT a.attisdropped) THEN
 			RAISE NOTICE 'adding column % to %', quote_ident(col), rel;
+			added := added OR col = valid_from;
 			EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s %s', self, col, found_type,
 				CASE col WHEN valid_to THEN 'DEFAULT ''infinity''' WHEN is_current THEN 'DEFAULT true' ELSE '' END);
 		ELSIF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = col AND a.atttypid = found_type) THEN
 			RAISE EXCEPTION 'column % is not of type %', quote_ident(col), found_type USING ERRCODE = 'datatype_mismatch';
 		END IF;
 	END LOOP;
-	EXECUTE format('UPDATE %1$s SET %2$I = least(%3$s, pg_catalog.now()), %4$I = coalesce(%4$I, ''infinity''), %5$I = coalesce(%4$I, ''infinity'') = ''infinity''
-		WHERE %2$I IS NULL OR %4$I IS NULL OR %5$I IS DISTINCT FROM (%4$I = ''infinity'')', self, valid_from,
-		format('coalesce(%s)', concat_ws(', ', quote_ident(valid_from), quote_ident(created_at), CASE WHEN open_start THEN '''-infinity''' END,
-			quote_ident(updated_at), 'pg_catalog.now()')), valid_to, is_current);
+	start := format('least(coalesce(%s), pg_catalog.now())', concat_ws(', ', quote_ident(created_at), CASE WHEN open_start THEN '''-infinity''' END,
+		quote_ident(updated_at), 'pg_catalog.now()'));
+	IF added THEN
+		-- one rewrite, which leaves no dead rows as an UPDATE would
+		EXECUTE format('ALTER TABLE %s ALTER COLUMN %I TYPE timestamptz USING %s', self, valid_from, start);
+	END IF;
+	EXECUTE format('UPDATE %1$s SET %2$I = coalesce(%2$I, %3$s), %4$I = coalesce(%4$I, ''infinity''), %5$I = coalesce(%4$I, ''infinity'') = ''infinity''
+		WHERE %2$I IS NULL OR %4$I IS NULL OR %5$I IS DISTINCT FROM (%4$I = ''infinity'')', self, valid_from, start, valid_to, is_current);
 	EXECUTE format('ALTER TABLE %1$s ALTER COLUMN %2$I SET NOT NULL, ALTER COLUMN %3$I SET NOT NULL, ALTER COLUMN %3$I SET DEFAULT ''infinity'',
 		ALTER COLUMN %4$I SET NOT NULL, ALTER COLUMN %4$I SET DEFAULT true', self, valid_from, valid_to, is_current);
 
@@ -283,10 +295,6 @@ BEGIN
 	END IF;
 	IF NOT EXISTS (SELECT FROM pg_constraint o WHERE o.conrelid = rel AND o.conname = 'scd2_period') THEN
 		EXECUTE format('ALTER TABLE %s ADD CONSTRAINT scd2_period CHECK (%I < %I)', self, valid_from, valid_to);
-	END IF;
-	IF c.relkind = 'r' AND c.reloptions IS NULL THEN
-		-- room for the next value of the current row on its own page: its update touches no index
-		EXECUTE format('ALTER TABLE %s SET (fillfactor = 85)', self);
 	END IF;
 
 	-- the hub, and the memory for events without a trace
