@@ -48,10 +48,10 @@
 #define TREE \
 	"WITH RECURSIVE tree(relid) AS (SELECT $2::oid UNION ALL " \
 	"SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.relid WHERE NOT i.inhdetachpending), " \
-	"present AS (SELECT c.oid AS leaf, c.relfilenode AS file, t.trigger, t.always = 3 AS always " \
+	"present AS (SELECT c.oid AS leaf, c.relfilenode AS file, t.trigger, t.always IS NOT DISTINCT FROM 3 AS always " \
 	"FROM tree JOIN pg_class c ON c.oid = tree.relid " \
-	"CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE tgenabled = 'A') AS always, max(oid::int8)::oid AS trigger FROM pg_trigger " \
-	"WHERE tgrelid = c.oid AND tgname = ANY ($3)) t WHERE c.relkind <> 'p') "
+	"LEFT JOIN (SELECT tgrelid, count(*) FILTER (WHERE tgenabled = 'A') AS always, max(oid::int8)::oid AS trigger FROM pg_trigger " \
+	"WHERE tgname = ANY ($3) GROUP BY tgrelid) t ON t.tgrelid = c.oid WHERE c.relkind <> 'p') "
 
 #define DIFFERENCES \
 	TREE "SELECT p.leaf, p.file, p.trigger, o.leaf, o.from_day, o.until_day, p.always FROM present p " \

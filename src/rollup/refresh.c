@@ -407,10 +407,9 @@ record_end(const EcsRollup *rollup, const Failure *failure)
  * steps are returned, not raised.
  */
 static Failure
-refresh_rollup(Oid target, TimestampTz until)
+refresh_rollup(const EcsRollup *rollup, TimestampTz until)
 {
 	Failure		failure = {0};
-	EcsRollup  *rollup = ecs_rollup_load(target, false);
 	Work		work = {.rollup = rollup,.until = until,.bucket = DATEVAL_NOBEGIN,.failure = &failure};
 	TimestampTz told = GetCurrentTimestamp();
 	int64		pending;
@@ -473,7 +472,7 @@ ecs_rollup_refresh(PG_FUNCTION_ARGS)
 	require_nonatomic(fcinfo, "rollup_refresh");
 	next_transaction();
 	rollup = ecs_rollup_load(target, false);
-	failure = refresh_rollup(target, until);
+	failure = refresh_rollup(rollup, until);
 	report_failure(rollup, &failure);
 	SPI_finish();
 	PG_RETURN_VOID();
@@ -498,7 +497,7 @@ ecs_rollup_rebuild(PG_FUNCTION_ARGS)
 	ecs_check_rollup_owner(rollup);
 	ecs_mark_buckets(rollup, NULL, from, until, true);
 	next_transaction();
-	failure = refresh_rollup(target, DT_NOEND);
+	failure = refresh_rollup(rollup, DT_NOEND);
 	report_failure(rollup, &failure);
 	SPI_finish();
 	PG_RETURN_VOID();
@@ -563,7 +562,7 @@ ecs_refresh_model(PG_FUNCTION_ARGS)
 
 		if (rollup == NULL)
 			continue;
-		failure = refresh_rollup(rollup->target, until);
+		failure = refresh_rollup(rollup, until);
 		if (failure.count == 0)
 			continue;
 		if (count++ == 0)

@@ -24,6 +24,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -88,14 +89,48 @@ ecs_return(const EcsIdentity *saved)
 	SetUserIdAndSecContext(saved->user, saved->security);
 }
 
-/* Run a statement as the registry's owner; returns the number of rows */
+/* A statement on the registry, planned once in a session */
+typedef struct SavedPlan
+{
+	const char *sql;			/* the literal itself, not what it says */
+	SPIPlanPtr	plan;
+} SavedPlan;
+
+static SPIPlanPtr
+saved_plan(const char *sql, int nargs, Oid *types)
+{
+	static HTAB *plans = NULL;
+	SavedPlan  *entry;
+	SPIPlanPtr	plan;
+
+	if (plans == NULL)
+	{
+		HASHCTL		info = {.keysize = sizeof(const char *),.entrysize = sizeof(SavedPlan)};
+
+		plans = hash_create("rollup registry plans", 32, &info, HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(plans, &sql, HASH_FIND, NULL);
+	if (entry != NULL)
+		return entry->plan;
+	plan = SPI_prepare(sql, nargs, types);
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not prepare: %s", sql);
+	entry = hash_search(plans, &sql, HASH_ENTER, NULL);
+	entry->plan = plan;
+	return plan;
+}
+
+/*
+ * Run a statement, which must be a string literal, as the registry's owner;
+ * returns the number of rows.
+ */
 uint64
 ecs_registry_sql(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
 {
 	EcsIdentity saved;
 
 	ecs_become_registry(&saved);
-	if (SPI_execute_with_args(sql, nargs, types, values, nulls, false, 0) < 0)
+	if (SPI_execute_plan(saved_plan(sql, nargs, types), values, nulls, false, 0) < 0)
 		elog(ERROR, "could not run: %s", sql);
 	ecs_return(&saved);
 	return SPI_processed;
