@@ -174,11 +174,13 @@ BEGIN
 				SELECT %1$s, day, value, counted, old_change, old_balance, old_counted, false AS is_base
 				FROM touched WHERE value IS NOT NULL
 				UNION ALL
-				-- OFFSET: by the index, whatever the planner thinks of the number of keys
+				-- OFFSET: by the index, whatever the planner thinks of the number of keys;
+				-- and not at all where the touched days are the last ones
 				SELECT %2$s, c.day, CASE WHEN c.counted THEN c.balance ELSE c.change END, c.counted,
 					c.change, c.balance, c.counted, false
 				FROM base f
-				CROSS JOIN LATERAL (SELECT * FROM %5$s c WHERE %3$s AND c.day >= f.first_day OFFSET 0) c
+				CROSS JOIN LATERAL (SELECT * FROM %5$s c WHERE %3$s AND c.day >= f.first_day
+									AND f.first_day <= (SELECT max(day) FROM %5$s) OFFSET 0) c
 				WHERE NOT EXISTS (SELECT FROM touched f WHERE %3$s AND c.day = f.day)
 				UNION ALL
 				-- it is as if that had been counted on the day before
@@ -188,7 +190,8 @@ BEGIN
 			), balances AS (
 				SELECT *, (sum(value) OVER (PARTITION BY %1$s, counts ORDER BY day))::%4$s AS balance FROM counts
 			), news AS MATERIALIZED (
-				SELECT *, balance - lag(balance, 1, 0::%4$s) OVER (PARTITION BY %1$s ORDER BY day) AS change FROM balances
+				-- counts grow with the days, so this order is the one before
+				SELECT *, balance - lag(balance, 1, 0::%4$s) OVER (PARTITION BY %1$s ORDER BY counts, day) AS change FROM balances
 			), written AS (
 				INSERT INTO %5$s AS c (%1$s, day, change, balance, counted)
 				SELECT %1$s, day, change, balance, counted FROM news
@@ -203,11 +206,13 @@ BEGIN
 			$q$ || CASE WHEN d.snapshots IS NULL THEN $q$
 			SELECT (SELECT count(*) FROM written) + (SELECT count(*) FROM deleted), 0, NULL
 			$q$ ELSE $q$
-			, segments AS (
+			, snapped_later AS MATERIALIZED (
+				SELECT (SELECT max(snapshot_date) FROM %7$s) >= (SELECT min(first_day) FROM base) AS yes
+			), segments AS (
 				-- from when until when each touched key has which balance
 				SELECT %1$s, CASE WHEN is_base THEN day + 1 ELSE day END AS from_day, balance,
 					coalesce(lead(day) OVER (PARTITION BY %1$s ORDER BY day), 'infinity') AS until_day
-				FROM news
+				FROM news WHERE (SELECT yes FROM snapped_later)
 			), snapped AS (
 				INSERT INTO %6$s (%8$s, %1$s, %9$s)
 				SELECT f.snapshot_date, %2$s, f.balance
@@ -224,6 +229,7 @@ BEGIN
 				FROM (SELECT %1$s, first_day, NULL::date AS day FROM base WHERE base IS NULL
 					  UNION ALL
 					  SELECT %1$s, NULL, day FROM news) f
+				WHERE (SELECT yes FROM snapped_later)
 				GROUP BY %1$s
 				HAVING min(first_day) < coalesce(min(day), 'infinity')
 			)
