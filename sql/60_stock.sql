@@ -82,6 +82,7 @@ DECLARE
 	change_filter text;
 	gone jsonb;
 	has_loaded boolean;
+	is_next boolean := false;
 	first_date date;
 	base_date date;
 	dates date[];
@@ -146,111 +147,130 @@ BEGIN
 		INTO change_filter, event_filter
 		FROM unnest(days) r;
 
-		-- 1 to 4: k, fk, same_key, number; 5 to 7: changes, snapshots, computed;
-		-- 8 and 9: columns of snapshots; 10 to 12: events, time zone, kept days
-		EXECUTE format($q$
-			WITH facts AS MATERIALIZED (
-				-- What the events of these days say.  Of a day with a stocktake it is the
-				-- level, whatever came before; of any other only the change is known.
-				SELECT %1$s, day, CASE WHEN counted THEN balance ELSE change END AS value, counted
-				FROM (SELECT (l).* FROM (SELECT ecomsocial.stock_ledger(NULL::%5$s, %10$L, %11$L) AS l) l) l
-				WHERE day <@ $1
-			), kept AS (
-				SELECT %1$s, day, CASE WHEN counted THEN balance ELSE change END AS value, counted, change, balance
-				FROM %5$s c WHERE %12$s
-			), touched AS MATERIALIZED (
-				-- value is null where nothing happened after all
-				SELECT %1$s, day, f.value, f.counted,
-					c.change AS old_change, c.balance AS old_balance, c.counted AS old_counted
-				FROM facts f FULL JOIN kept c USING (%1$s, day)
-				WHERE f.value IS DISTINCT FROM c.value OR f.counted IS DISTINCT FROM c.counted
-			), base AS MATERIALIZED (
-				-- what each touched key had before
-				SELECT f.*, b.balance AS base
-				FROM (SELECT %1$s, min(day) AS first_day FROM touched GROUP BY %1$s) f
-				LEFT JOIN LATERAL (SELECT c.balance FROM %5$s c WHERE %3$s AND c.day < f.first_day
-								   ORDER BY c.day DESC LIMIT 1) b ON true
-			), lines AS (
-				SELECT %1$s, day, value, counted, old_change, old_balance, old_counted, false AS is_base
-				FROM touched WHERE value IS NOT NULL
-				UNION ALL
-				-- OFFSET: by the index, whatever the planner thinks of the number of keys;
-				-- and not at all where the touched days are the last ones
-				SELECT %2$s, c.day, CASE WHEN c.counted THEN c.balance ELSE c.change END, c.counted,
-					c.change, c.balance, c.counted, false
-				FROM base f
-				CROSS JOIN LATERAL (SELECT * FROM %5$s c WHERE %3$s AND c.day >= f.first_day
-									AND f.first_day <= (SELECT max(day) FROM %5$s) OFFSET 0) c
-				WHERE NOT EXISTS (SELECT FROM touched f WHERE %3$s AND c.day = f.day)
-				UNION ALL
-				-- it is as if that had been counted on the day before
-				SELECT %1$s, first_day - 1, base, true, NULL, NULL, NULL, true FROM base WHERE base IS NOT NULL
-			), counts AS (
-				SELECT *, count(*) FILTER (WHERE counted) OVER (PARTITION BY %1$s ORDER BY day) AS counts FROM lines
-			), balances AS (
-				SELECT *, (sum(value) OVER (PARTITION BY %1$s, counts ORDER BY day))::%4$s AS balance FROM counts
-			), news AS MATERIALIZED (
-				-- counts grow with the days, so this order is the one before
-				SELECT *, balance - lag(balance, 1, 0::%4$s) OVER (PARTITION BY %1$s ORDER BY counts, day) AS change FROM balances
-			), written AS (
-				INSERT INTO %5$s AS c (%1$s, day, change, balance, counted)
-				SELECT %1$s, day, change, balance, counted FROM news
-				WHERE NOT is_base AND (change, balance, counted) IS DISTINCT FROM (old_change, old_balance, old_counted)
-				ON CONFLICT (%1$s, day) DO UPDATE
-				SET change = excluded.change, balance = excluded.balance, counted = excluded.counted
-				RETURNING 1
-			), deleted AS (
-				DELETE FROM %5$s c USING touched f WHERE %3$s AND c.day = f.day AND f.value IS NULL
-				RETURNING 1
-			)
-			$q$ || CASE WHEN d.snapshots IS NULL THEN $q$
-			SELECT (SELECT count(*) FROM written) + (SELECT count(*) FROM deleted), 0, NULL
-			$q$ ELSE $q$
-			, snapped_later AS MATERIALIZED (
-				SELECT (SELECT max(snapshot_date) FROM %7$s) >= (SELECT min(first_day) FROM base) AS yes
-			), segments AS (
-				-- from when until when each touched key has which balance
-				SELECT %1$s, CASE WHEN is_base THEN day + 1 ELSE day END AS from_day, balance,
-					coalesce(lead(day) OVER (PARTITION BY %1$s ORDER BY day), 'infinity') AS until_day
-				FROM news WHERE (SELECT yes FROM snapped_later)
-			), snapped AS (
-				INSERT INTO %6$s (%8$s, %1$s, %9$s)
-				SELECT f.snapshot_date, %2$s, f.balance
-				FROM (SELECT * FROM segments s
-					  JOIN %7$s p ON p.snapshot_date >= s.from_day AND p.snapshot_date < s.until_day) f
-				LEFT JOIN LATERAL (SELECT c.%9$s AS quantity FROM %6$s c
-								   WHERE %3$s AND c.%8$s = f.snapshot_date OFFSET 0) c ON true
-				WHERE c.quantity IS DISTINCT FROM f.balance
-				ON CONFLICT (%8$s, %1$s) DO UPDATE SET %9$s = excluded.%9$s
-				RETURNING 1
-			), gone AS (
-				-- days on which a key that had been seen is seen no more
-				SELECT %1$s, min(first_day) AS first_day, coalesce(min(day), 'infinity') AS until_day
-				FROM (SELECT %1$s, first_day, NULL::date AS day FROM base WHERE base IS NULL
-					  UNION ALL
-					  SELECT %1$s, NULL, day FROM news) f
-				WHERE (SELECT yes FROM snapped_later)
-				GROUP BY %1$s
-				HAVING min(first_day) < coalesce(min(day), 'infinity')
-			)
-			SELECT (SELECT count(*) FROM written) + (SELECT count(*) FROM deleted), (SELECT count(*) FROM snapped),
-				(SELECT jsonb_agg(to_jsonb(gone)) FROM gone)
-			$q$ END,
-			k, fk, same_key, number, d.changes, d.snapshots, d.computed, date_column, quantity_column,
-			event_query || ' WHERE ' || event_filter, d.time_zone, change_filter)
-		INTO change_rows, snapshot_rows, gone USING days;
-
-		IF gone IS NOT NULL THEN
+		-- One day after all that is kept: nothing to compare, nothing to repair.
+		IF upper(days) = lower(days) + 1 THEN
+			EXECUTE format('SELECT NOT EXISTS (SELECT FROM %s c WHERE c.day >= $1)'
+						   || CASE WHEN d.snapshots IS NULL THEN '' ELSE ' AND NOT EXISTS (SELECT FROM %s c WHERE c.snapshot_date >= $1)' END,
+						   d.changes, d.computed) INTO is_next USING lower(days);
+		END IF;
+		IF is_next THEN
 			EXECUTE format($q$
-				WITH deleted AS (
-					DELETE FROM %1$s c USING jsonb_to_recordset($1) AS f(%2$s, first_day date, until_day date), %3$s p
-					WHERE %4$s AND c.%5$s = p.snapshot_date
-						AND p.snapshot_date >= f.first_day AND p.snapshot_date < f.until_day
+				INSERT INTO %1$s (%2$s, day, change, balance, counted)
+				SELECT %3$s, f.day, CASE WHEN f.counted THEN f.balance - coalesce(c.balance, 0) ELSE f.change END,
+					CASE WHEN f.counted THEN f.balance ELSE coalesce(c.balance, 0) + f.change END, f.counted
+				FROM (SELECT (l).* FROM (SELECT ecomsocial.stock_ledger(NULL::%1$s, %5$L, %6$L) AS l) l) f
+				LEFT JOIN LATERAL (SELECT c.balance FROM %1$s c WHERE %4$s AND c.day < f.day ORDER BY c.day DESC LIMIT 1) c ON true
+				WHERE f.day <@ $1
+				$q$, d.changes, k, fk, same_key, event_query || ' WHERE ' || event_filter, d.time_zone)
+			USING days;
+			GET DIAGNOSTICS change_rows = ROW_COUNT;
+		ELSE
+			-- 1 to 4: k, fk, same_key, number; 5 to 7: changes, snapshots, computed;
+			-- 8 and 9: columns of snapshots; 10 to 12: events, time zone, kept days
+			EXECUTE format($q$
+				WITH facts AS MATERIALIZED (
+					-- What the events of these days say.  Of a day with a stocktake it is the
+					-- level, whatever came before; of any other only the change is known.
+					SELECT %1$s, day, CASE WHEN counted THEN balance ELSE change END AS value, counted
+					FROM (SELECT (l).* FROM (SELECT ecomsocial.stock_ledger(NULL::%5$s, %10$L, %11$L) AS l) l) l
+					WHERE day <@ $1
+				), kept AS (
+					SELECT %1$s, day, CASE WHEN counted THEN balance ELSE change END AS value, counted, change, balance
+					FROM %5$s c WHERE %12$s
+				), touched AS MATERIALIZED (
+					-- value is null where nothing happened after all
+					SELECT %1$s, day, f.value, f.counted,
+						c.change AS old_change, c.balance AS old_balance, c.counted AS old_counted
+					FROM facts f FULL JOIN kept c USING (%1$s, day)
+					WHERE f.value IS DISTINCT FROM c.value OR f.counted IS DISTINCT FROM c.counted
+				), base AS MATERIALIZED (
+					-- what each touched key had before
+					SELECT f.*, b.balance AS base
+					FROM (SELECT %1$s, min(day) AS first_day FROM touched GROUP BY %1$s) f
+					LEFT JOIN LATERAL (SELECT c.balance FROM %5$s c WHERE %3$s AND c.day < f.first_day
+									   ORDER BY c.day DESC LIMIT 1) b ON true
+				), lines AS (
+					SELECT %1$s, day, value, counted, old_change, old_balance, old_counted, false AS is_base
+					FROM touched WHERE value IS NOT NULL
+					UNION ALL
+					-- OFFSET: by the index, whatever the planner thinks of the number of keys;
+					-- and not at all where the touched days are the last ones
+					SELECT %2$s, c.day, CASE WHEN c.counted THEN c.balance ELSE c.change END, c.counted,
+						c.change, c.balance, c.counted, false
+					FROM base f
+					CROSS JOIN LATERAL (SELECT * FROM %5$s c WHERE %3$s AND c.day >= f.first_day
+										AND f.first_day <= (SELECT max(day) FROM %5$s) OFFSET 0) c
+					WHERE NOT EXISTS (SELECT FROM touched f WHERE %3$s AND c.day = f.day)
+					UNION ALL
+					-- it is as if that had been counted on the day before
+					SELECT %1$s, first_day - 1, base, true, NULL, NULL, NULL, true FROM base WHERE base IS NOT NULL
+				), counts AS (
+					SELECT *, count(*) FILTER (WHERE counted) OVER (PARTITION BY %1$s ORDER BY day) AS counts FROM lines
+				), balances AS (
+					SELECT *, (sum(value) OVER (PARTITION BY %1$s, counts ORDER BY day))::%4$s AS balance FROM counts
+				), news AS MATERIALIZED (
+					-- counts grow with the days, so this order is the one before
+					SELECT *, balance - lag(balance, 1, 0::%4$s) OVER (PARTITION BY %1$s ORDER BY counts, day) AS change FROM balances
+				), written AS (
+					INSERT INTO %5$s AS c (%1$s, day, change, balance, counted)
+					SELECT %1$s, day, change, balance, counted FROM news
+					WHERE NOT is_base AND (change, balance, counted) IS DISTINCT FROM (old_change, old_balance, old_counted)
+					ON CONFLICT (%1$s, day) DO UPDATE
+					SET change = excluded.change, balance = excluded.balance, counted = excluded.counted
+					RETURNING 1
+				), deleted AS (
+					DELETE FROM %5$s c USING touched f WHERE %3$s AND c.day = f.day AND f.value IS NULL
 					RETURNING 1
 				)
-				SELECT count(*) + $2 FROM deleted
-				$q$, d.snapshots, typed_k, d.computed, same_key, date_column)
-			INTO snapshot_rows USING gone, snapshot_rows;
+				$q$ || CASE WHEN d.snapshots IS NULL THEN $q$
+				SELECT (SELECT count(*) FROM written) + (SELECT count(*) FROM deleted), 0, NULL
+				$q$ ELSE $q$
+				, snapped_later AS MATERIALIZED (
+					SELECT (SELECT max(snapshot_date) FROM %7$s) >= (SELECT min(first_day) FROM base) AS yes
+				), segments AS (
+					-- from when until when each touched key has which balance
+					SELECT %1$s, CASE WHEN is_base THEN day + 1 ELSE day END AS from_day, balance,
+						coalesce(lead(day) OVER (PARTITION BY %1$s ORDER BY day), 'infinity') AS until_day
+					FROM news WHERE (SELECT yes FROM snapped_later)
+				), snapped AS (
+					INSERT INTO %6$s (%8$s, %1$s, %9$s)
+					SELECT f.snapshot_date, %2$s, f.balance
+					FROM (SELECT * FROM segments s
+						  JOIN %7$s p ON p.snapshot_date >= s.from_day AND p.snapshot_date < s.until_day) f
+					LEFT JOIN LATERAL (SELECT c.%9$s AS quantity FROM %6$s c
+									   WHERE %3$s AND c.%8$s = f.snapshot_date OFFSET 0) c ON true
+					WHERE c.quantity IS DISTINCT FROM f.balance
+					ON CONFLICT (%8$s, %1$s) DO UPDATE SET %9$s = excluded.%9$s
+					RETURNING 1
+				), gone AS (
+					-- days on which a key that had been seen is seen no more
+					SELECT %1$s, min(first_day) AS first_day, coalesce(min(day), 'infinity') AS until_day
+					FROM (SELECT %1$s, first_day, NULL::date AS day FROM base WHERE base IS NULL
+						  UNION ALL
+						  SELECT %1$s, NULL, day FROM news) f
+					WHERE (SELECT yes FROM snapped_later)
+					GROUP BY %1$s
+					HAVING min(first_day) < coalesce(min(day), 'infinity')
+				)
+				SELECT (SELECT count(*) FROM written) + (SELECT count(*) FROM deleted), (SELECT count(*) FROM snapped),
+					(SELECT jsonb_agg(to_jsonb(gone)) FROM gone)
+				$q$ END,
+				k, fk, same_key, number, d.changes, d.snapshots, d.computed, date_column, quantity_column,
+				event_query || ' WHERE ' || event_filter, d.time_zone, change_filter)
+			INTO change_rows, snapshot_rows, gone USING days;
+
+			IF gone IS NOT NULL THEN
+				EXECUTE format($q$
+					WITH deleted AS (
+						DELETE FROM %1$s c USING jsonb_to_recordset($1) AS f(%2$s, first_day date, until_day date), %3$s p
+						WHERE %4$s AND c.%5$s = p.snapshot_date
+							AND p.snapshot_date >= f.first_day AND p.snapshot_date < f.until_day
+						RETURNING 1
+					)
+					SELECT count(*) + $2 FROM deleted
+					$q$, d.snapshots, typed_k, d.computed, same_key, date_column)
+				INTO snapshot_rows USING gone, snapshot_rows;
+			END IF;
 		END IF;
 	END IF;
 

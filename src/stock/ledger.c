@@ -47,8 +47,8 @@
 
 #define FIRST_KEYS			256 /* of an empty table; a power of 2 */
 #define SORT_CELL_MEMORY	sizeof(EcsCell)
-/* slots, order, ends, and what the radix sort takes on the way */
-#define KEY_MEMORY(ledger)	((ledger)->stride + 2 * sizeof(EcsKeySlot) + 48)
+/* slots, order, ends, the open cell sorted, and what the radix sort takes on the way */
+#define KEY_MEMORY(ledger)	((ledger)->stride + 2 * sizeof(EcsKeySlot) + 64)
 
 /* Segments up to this length are put in order by insertion */
 #define INSERTION_LENGTH	48
@@ -761,9 +761,9 @@ void
 ecs_ledger_finish(EcsLedger *ledger)
 {
 	MemoryContext caller = MemoryContextSwitchTo(ledger->context);
-	uint32		waiting = Min(ledger->npending, ECS_PENDING);
+	uint64		waiting = Min(ledger->npending, ECS_PENDING);
 
-	for (uint32 i = ledger->npending - waiting; i != ledger->npending; i++)
+	for (uint64 i = ledger->npending - waiting; i != ledger->npending; i++)
 		add_pending(ledger, &ledger->pending[i % ECS_PENDING]);
 	ledger->npending = 0;
 	if (ledger->nruns > 0)

@@ -126,7 +126,7 @@ typedef struct EcsLedger
 	Size		memory;			/* taken, with what sorting will take */
 	Size		limit;
 	EcsPending	pending[ECS_PENDING];
-	uint32		npending;
+	uint64		npending;
 
 	/*
 	 * sorted: the ids of the keys, where the cells of each end (by id), the

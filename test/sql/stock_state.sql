@@ -118,6 +118,17 @@ FROM inventory_snapshot s WHERE NOT EXISTS (SELECT FROM before b WHERE b.at = s.
 SELECT faults('2018-03-09');
 TRUNCATE touched;
 
+-- a day after all others: several events of one key, stocktakes, a key that is new
+INSERT INTO inventory_event SELECT 900000 + i, CASE WHEN i % 7 = 0 THEN 'stocktake' ELSE 'sale' END, '2018-03-20 09:00-03'::timestamptz + i % 10 * interval '1 hour',
+	CASE WHEN i = 5 THEN 9 ELSE 1 + i % 3 END, 1 + i % 4, i, NULL FROM generate_series(1, 30) i;
+SELECT * FROM inventory_refresh('{[2018-03-20,2018-03-21)}', '2018-03-09');
+SELECT * FROM inventory_refresh('{[2018-03-20,2018-03-21)}', '2018-03-09');
+SELECT (SELECT count(*) FROM ((TABLE inventory_change EXCEPT ALL TABLE wanted_change) UNION ALL (TABLE wanted_change EXCEPT ALL TABLE inventory_change)) x) AS faults;
+DELETE FROM inventory_event WHERE inventory_event_id > 900000;
+SELECT change_rows FROM inventory_refresh((SELECT range_agg(daterange(day, day + 1)) FROM touched), '2018-03-09');
+SELECT faults('2018-03-09');
+TRUNCATE touched;
+
 -- the stock at any moment, of all keys and of one, against the events
 CREATE FUNCTION wanted_on_hand(moment timestamptz) RETURNS TABLE (store_id bigint, product_id bigint, on_hand bigint) LANGUAGE sql STABLE AS $$
 	WITH e AS (SELECT *, event_type = 'stocktake' AS is_count FROM inventory_event WHERE event_time <= moment),
