@@ -60,6 +60,14 @@ ORDER BY first_day;
 \echo
 \endif
 
+\echo 'Stock that runs out first at the pace of the last four weeks (what lay there at first is an ASSUMPTION where a file was loaded)'
+SELECT l.store_id AS store, l.product_id, p.product_title, l.on_hand, round(l.mean_daily_sales, 1) AS "sold a day",
+       round(l.days_of_supply, 1) AS "days of supply", l.last_movement
+FROM inventory_levels l JOIN product_current p USING (product_id)
+WHERE l.on_hand > 0 AND l.mean_daily_sales >= 1
+ORDER BY l.days_of_supply, l.store_id, l.product_id
+LIMIT 8;
+
 \echo 'A product and its list price over time'
 SELECT product_title, unit_price, valid_from::date, valid_to
 FROM product
