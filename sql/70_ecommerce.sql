@@ -48,7 +48,8 @@ COMMENT ON FUNCTION ecommerce_foreign_keys(name)
     IS 'adds the foreign keys of an e-commerce model that was made without them: after a first load, it checks all rows at once';
 
 CREATE FUNCTION create_ecommerce(schema name DEFAULT 'ecommerce', time_zone text DEFAULT 'UTC', partition_by text DEFAULT 'none',
-                                 foreign_keys boolean DEFAULT true, fill_from_product boolean DEFAULT true)
+                                 foreign_keys boolean DEFAULT true, fill_from_product boolean DEFAULT true,
+                                 snapshots period DEFAULT 'day')
     RETURNS TABLE (object text, question text, try text)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -57,6 +58,11 @@ DECLARE
     event_key   text := CASE partition_by WHEN 'none' THEN 'PRIMARY KEY (%s)' ELSE 'PRIMARY KEY (%s, %s)' END;
     partitioned text := CASE partition_by WHEN 'none' THEN '' ELSE 'PARTITION BY RANGE (%I)' END;
 BEGIN
+    IF foreign_keys IS NULL OR fill_from_product IS NULL OR snapshots IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed',
+            MESSAGE = 'no argument may be null',
+            HINT = 'Leave an argument out to have its default.';
+    END IF;
     PERFORM ecomsocial.model_create_schema(schema, time_zone, partition_by);
     -- What follows is made in the new schema and refers to it; the path of the caller comes back at the end.
     PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
@@ -262,12 +268,12 @@ BEGIN
 
     PERFORM ecomsocial.model_register('order_line', 'ecommerce', time_zone,
                                       jsonb_build_object('partition_by', partition_by, 'foreign_keys', foreign_keys,
-                                                         'fill_from_product', fill_from_product));
-    PERFORM ecomsocial.ecommerce_reports(schema, time_zone);
+                                                         'fill_from_product', fill_from_product, 'snapshots', snapshots));
+    PERFORM ecomsocial.ecommerce_reports(schema, time_zone, snapshots);
     RAISE NOTICE 'the model is ready: SET search_path = %, ecomsocial, public; after loading: CALL refresh_model(%)',
         quote_ident(schema), quote_literal(schema);
     RETURN QUERY SELECT * FROM ecomsocial.model_contents(schema);
 END
 $create$;
-COMMENT ON FUNCTION create_ecommerce(name, text, text, boolean, boolean)
+COMMENT ON FUNCTION create_ecommerce(name, text, text, boolean, boolean, period)
     IS 'makes the e-commerce model in a new schema owned by the caller, and lists its views with a statement to try';

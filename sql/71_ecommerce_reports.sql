@@ -97,7 +97,7 @@ $$;
 COMMENT ON FUNCTION report_comments(name, jsonb)
     IS 'internal: gives each column in the schema of a model that has no comment the one given for its name, or that of a table''s column of this name';
 
-CREATE FUNCTION ecommerce_reports(schema name, time_zone text) RETURNS void
+CREATE FUNCTION ecommerce_reports(schema name, time_zone text, snapshots period) RETURNS void
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $reports$
@@ -420,7 +420,7 @@ BEGIN
     -- Rollups: stock
 
     PERFORM ecomsocial.stock_create('inventory_event', '{store_id,product_id}', 'event_time', 'quantity_change', 'event_type',
-                                    snapshots => 'inventory_snapshot', time_zone => time_zone);
+                                    snapshots => 'inventory_snapshot', snapshot_period => snapshots, time_zone => time_zone);
     EXECUTE format($sql$
         CREATE FUNCTION inventory_change_refresh(days date[]) RETURNS void
             LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -911,5 +911,5 @@ BEGIN
         "product_title": "title", "sku": "stock keeping unit of the source", "store_id": "store or warehouse", "product_id": "product"}');
 END
 $reports$;
-COMMENT ON FUNCTION ecommerce_reports(name, text)
+COMMENT ON FUNCTION ecommerce_reports(name, text, period)
     IS 'internal: declares the rollups and reports of an e-commerce model in its schema; called by create_ecommerce()';

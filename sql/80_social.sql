@@ -38,6 +38,11 @@ BEGIN
             MESSAGE = format('active must be all or content, not %s', coalesce(quote_ident(active), 'null')),
             HINT = 'With "all" an ad event makes its user active, with "content" only content events do.';
     END IF;
+    IF foreign_keys IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed',
+            MESSAGE = 'no argument may be null',
+            HINT = 'Leave an argument out to have its default.';
+    END IF;
     PERFORM ecomsocial.model_create_schema(schema, time_zone, partition_by);
     -- What follows is made in the new schema and refers to it; the path of the caller comes back at the end.
     PERFORM set_config('search_path', format('%I, pg_temp', schema), true);

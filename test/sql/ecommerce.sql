@@ -15,6 +15,7 @@ SELECT * FROM ecomsocial.create_ecommerce('taken');
 SELECT * FROM ecomsocial.create_ecommerce('s1', time_zone => 'Europe/Atlantis');
 SELECT * FROM ecomsocial.create_ecommerce('s1', partition_by => 'week');
 SELECT * FROM ecomsocial.create_ecommerce(NULL);
+SELECT * FROM ecomsocial.create_ecommerce('s1', snapshots => NULL);
 CREATE ROLE regress_shop_guest;
 GRANT USAGE ON SCHEMA shop TO regress_shop_guest;
 SET ROLE regress_shop_guest;
