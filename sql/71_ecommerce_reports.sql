@@ -16,50 +16,19 @@
 -- refreshed, with the tree in category_counted; and an order may have lines on
 -- several days, so sales_order puts it together and gives it its one day.
 
-CREATE FUNCTION category_closure(tree regclass)
-    RETURNS TABLE (category_id bigint, ancestor_id bigint, depth integer)
-    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 200
+CREATE FUNCTION category_cycle(names text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    below integer;      -- categories that no walk from the top reaches
-    names text;
 BEGIN
-    EXECUTE format($sql$
-        WITH RECURSIVE down AS (
-            SELECT c.product_category_id AS id FROM %1$s c
-            WHERE NOT EXISTS (SELECT FROM %1$s p WHERE p.product_category_id = c.parent_category_id)
-            UNION ALL
-            SELECT c.product_category_id FROM down d JOIN %1$s c ON c.parent_category_id = d.id)
-        SELECT (SELECT count(*) FROM %1$s) - count(*) FROM down $sql$, tree) INTO below;
-    IF below > 0 THEN
-        EXECUTE format($sql$
-            WITH RECURSIVE up AS (
-                SELECT parent_category_id AS next, ARRAY[product_category_id] AS ids,
-                       format('%%s (%%s)', category_name, product_category_id) AS names
-                FROM %1$s
-                UNION ALL
-                SELECT p.parent_category_id, u.ids || p.product_category_id,
-                       format('%%s, %%s (%%s)', u.names, p.category_name, p.product_category_id)
-                FROM up u JOIN %1$s p ON p.product_category_id = u.next
-                WHERE u.next <> ALL (u.ids))
-            SELECT names FROM up WHERE next = ids[1] ORDER BY ids LIMIT 1 $sql$, tree) INTO names;
-        RAISE EXCEPTION USING ERRCODE = 'data_exception',
-            MESSAGE = format('the categories in table %s form a cycle', tree),
-            DETAIL = format('Each of these has the next one above it, and the last one the first: %s.', names),
-            HINT = 'Set parent_category_id of the one at the top to NULL.';
-    END IF;
-    RETURN QUERY EXECUTE format($sql$
-        WITH RECURSIVE up AS (
-            SELECT product_category_id AS id, product_category_id AS above, parent_category_id AS next, 0 AS distance FROM %1$s
-            UNION ALL
-            SELECT u.id, p.product_category_id, p.parent_category_id, u.distance + 1
-            FROM up u JOIN %1$s p ON p.product_category_id = u.next)
-        SELECT id, above, distance FROM up $sql$, tree);
+    RAISE EXCEPTION USING ERRCODE = 'data_exception',
+        MESSAGE = 'product categories form a cycle',
+        DETAIL = format('Each of these has the next one above it, and the last one the first: %s.', names),
+        HINT = 'Set parent_category_id of the one that is at the top to NULL.';
 END
 $$;
-COMMENT ON FUNCTION category_closure(regclass)
-    IS 'each category of a product_category table with itself (depth 0) and everything above it; 22000 with their names where categories form a cycle';
+COMMENT ON FUNCTION category_cycle(text)
+    IS 'internal: the error 22000 of a tree that is none, with the categories in the cycle';
 
 CREATE FUNCTION category_changed() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -331,11 +300,31 @@ BEGIN
 
     -- Rollups: counts of orders and customers, by the tree of the last refresh
 
+    CREATE VIEW category_tree AS
+    WITH RECURSIVE up AS (
+        SELECT product_category_id AS category_id, product_category_id AS ancestor_id, parent_category_id AS next_id, 0 AS depth,
+               ARRAY[product_category_id] AS ids, format('%s (%s)', category_name, product_category_id) AS names
+        FROM product_category
+        UNION ALL
+        SELECT u.category_id, p.product_category_id, p.parent_category_id, u.depth + 1,
+               u.ids || p.product_category_id, format('%s, %s (%s)', u.names, p.category_name, p.product_category_id)
+        FROM up u JOIN product_category p ON p.product_category_id = u.next_id
+        WHERE u.next_id <> ALL (u.ids)
+    )
+    SELECT category_id, ancestor_id, depth
+    FROM up
+    WHERE CASE WHEN next_id = ids[1] THEN ecomsocial.category_cycle(names) ELSE true END;
+    COMMENT ON VIEW category_tree IS 'each category with itself (depth 0) and every category above it, as the tree is now; an error where categories form a cycle';
+    COMMENT ON COLUMN category_tree.category_id IS 'a category';
+    COMMENT ON COLUMN category_tree.ancestor_id IS 'itself, or a category above it';
+    COMMENT ON COLUMN category_tree.depth IS 'how far above: 0 for itself, 1 for its parent';
+
     CREATE TABLE category_change (
         changed_at timestamptz NOT NULL DEFAULT now()
     );
     COMMENT ON TABLE category_change IS 'notes that product_category changed, until a refresh has seen them';
     COMMENT ON COLUMN category_change.changed_at IS 'when';
+    GRANT INSERT ON category_change TO PUBLIC;      -- whoever may write categories; a needless note costs a look at the tree
     CREATE TRIGGER category_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON product_category
         FOR EACH STATEMENT EXECUTE FUNCTION ecomsocial.category_changed();
 
@@ -358,7 +347,7 @@ BEGIN
         BEGIN
             DELETE FROM category_change;
             WITH tree AS MATERIALIZED (
-                SELECT category_id, ancestor_id FROM ecomsocial.category_closure('product_category')
+                SELECT category_id, ancestor_id FROM category_tree
             ), gone AS (
                 DELETE FROM category_counted c
                 WHERE NOT EXISTS (SELECT FROM tree t WHERE t.category_id = c.category_id AND t.ancestor_id = c.ancestor_id)
@@ -451,7 +440,7 @@ BEGIN
         EXECUTE format($sql$
             CREATE VIEW %1$s_sales_by_category AS
             WITH closure AS MATERIALIZED (
-                SELECT category_id, ancestor_id FROM ecomsocial.category_closure('product_category')
+                SELECT category_id, ancestor_id FROM category_tree
             ), moved AS MATERIALIZED (      -- categories whose descendants changed since they were counted
                 SELECT d.ancestor_id
                 FROM ((TABLE closure EXCEPT TABLE category_counted) UNION ALL (TABLE category_counted EXCEPT TABLE closure)) d
@@ -556,7 +545,7 @@ BEGIN
            (s.gross - s.discount) / nullif(s.orders, 0) AS aov,
            (s.last_order_day - s.first_order_day)::numeric / nullif(s.orders - 1, 0) AS days_between_orders
     FROM customer_sales s
-    LEFT JOIN customer_current c ON c.customer_id = s.customer_id;
+    LEFT JOIN customer c ON c.customer_id = s.customer_id AND c.is_current;
     COMMENT ON VIEW customer_purchase_history IS 'What has each customer bought so far? One row each, with the customer as now; the single orders: customer_orders';
     COMMENT ON COLUMN customer_purchase_history.orders IS 'number of orders; 0 for a customer with returns alone';
     COMMENT ON COLUMN customer_purchase_history.returns IS 'money given back, zero or below';
@@ -671,25 +660,24 @@ BEGIN
     COMMENT ON FUNCTION average_order_value_by_segment(timestamptz, text)
         IS 'What is an order of each customer segment worth? Orders before the moment as_of of the customers in each segment of customer_segments(as_of, scoring)';
 
+    CREATE VIEW customer_lifetime_value AS
+    SELECT customer_id, date_trunc('month', first_order_day::timestamp)::date AS cohort_month, first_order_day, last_order_day,
+           last_order_day - first_order_day AS lifespan_days, orders, (gross - discount) / orders AS aov, gross - discount + returns AS net_sales
+    FROM customer_sales
+    WHERE orders > 0;
+    COMMENT ON VIEW customer_lifetime_value IS 'What has each customer been worth so far, in net sales? With a margin: customer_lifetime_value(margin); by cohort: lifetime_value_by_cohort(); predicted: purchase_summary()';
+    COMMENT ON COLUMN customer_lifetime_value.cohort_month IS 'month of the first order';
+    COMMENT ON COLUMN customer_lifetime_value.lifespan_days IS 'days from the first order to the last';
     CREATE FUNCTION customer_lifetime_value(margin numeric)
         RETURNS TABLE (customer_id bigint, cohort_month date, first_order_day date, last_order_day date, lifespan_days integer,
                        orders bigint, aov numeric, net_sales numeric, historical_clv numeric)
         LANGUAGE sql STABLE PARALLEL SAFE ROWS 100000       -- a STRICT one would not be inlined
     BEGIN ATOMIC
-        SELECT s.customer_id, date_trunc('month', s.first_order_day::timestamp)::date, s.first_order_day, s.last_order_day,
-               s.last_order_day - s.first_order_day, s.orders, (s.gross - s.discount) / s.orders,
-               s.gross - s.discount + s.returns, margin * (s.gross - s.discount + s.returns)
-        FROM customer_sales s
-        WHERE s.orders > 0;
+        SELECT v.customer_id, v.cohort_month, v.first_order_day, v.last_order_day, v.lifespan_days, v.orders, v.aov, v.net_sales, margin * v.net_sales
+        FROM customer_lifetime_value v;
     END;
     COMMENT ON FUNCTION customer_lifetime_value(numeric)
         IS 'What has each customer been worth so far? Historical value is net sales times the margin (0.3 for 30 %); the month of the first order is the cohort';
-    CREATE VIEW customer_lifetime_value AS
-    SELECT customer_id, cohort_month, first_order_day, last_order_day, lifespan_days, orders, aov, net_sales
-    FROM customer_lifetime_value(1);
-    COMMENT ON VIEW customer_lifetime_value IS 'What has each customer been worth so far, in net sales? With a margin: customer_lifetime_value(margin); by cohort: lifetime_value_by_cohort(); predicted: purchase_summary()';
-    COMMENT ON COLUMN customer_lifetime_value.cohort_month IS 'month of the first order';
-    COMMENT ON COLUMN customer_lifetime_value.lifespan_days IS 'days from the first order to the last';
 
     CREATE FUNCTION lifetime_value_by_cohort(margin numeric DEFAULT 1)
         RETURNS TABLE (cohort_month date, months_since integer, cohort_size bigint, active_customers bigint, orders bigint,
@@ -760,7 +748,7 @@ BEGIN
         SELECT coalesce(sum(d.units), 0) AS units FROM stock_sales_daily d
         WHERE d.product_id = k.product_id AND d.store_id = k.store_id
           AND d.day > (SELECT max(day) - 28 FROM inventory_change)) s
-    LEFT JOIN product_current p ON p.product_id = k.product_id;
+    LEFT JOIN product p ON p.product_id = k.product_id AND p.is_current;
     COMMENT ON VIEW inventory_levels IS 'How much of each product is in each store, and how long will it last? At any other moment: inventory_on_hand(moment); day by day: inventory_daily(from, through)';
     COMMENT ON COLUMN inventory_levels.on_hand IS 'units after the last event; below zero where events are missing';
     COMMENT ON COLUMN inventory_levels.last_movement IS 'day of the last event, in the reporting time zone';

@@ -337,7 +337,7 @@ CALL refresh_model('shop');
 UPDATE product_category SET parent_category_id = NULL WHERE product_category_id = 1;
 CALL refresh_model('shop');
 SELECT count(*) > 0 AS back FROM daily_sales_by_category;
-SELECT * FROM category_closure('product_category') ORDER BY 1, 3;
+SELECT * FROM category_tree ORDER BY 1, 3;
 
 -- Filters reach the indexes of the rollups, and no report reads order lines.
 CREATE FUNCTION plan(query text) RETURNS TABLE (node text) LANGUAGE plpgsql AS $$
@@ -367,6 +367,29 @@ FROM (VALUES ('daily_sales_by_category', 'day >= ''2024-03-01''', 'day = \(p.sta
      plan(format('SELECT * FROM %s WHERE %s', r.name, r.condition)) p
 GROUP BY r.name, r.condition ORDER BY r.name, r.condition;
 
+-- Whoever may read a report needs no right on what is below it; a role that writes categories needs none on our notes.
+CREATE ROLE ecs_analyst;
+GRANT USAGE ON SCHEMA shop TO ecs_analyst;
+GRANT SELECT ON daily_sales_by_category, monthly_sales_by_category, daily_sales_by_store, average_order_value, customer_purchase_history, customer_orders,
+    customer_lifetime_value, campaign_effectiveness, campaign_overlap, inventory_levels, stock_outs TO ecs_analyst;
+GRANT INSERT ON product_category TO ecs_analyst;
+CREATE FUNCTION rows_of(report text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE n bigint;
+BEGIN
+    EXECUTE format('SELECT count(*) FROM (SELECT * FROM %I OFFSET 0) r', report) INTO n;
+    RETURN n;
+END $$;
+SET ROLE ecs_analyst;
+SELECT r AS report, rows_of(r) > 0 AS readable
+FROM unnest('{daily_sales_by_category,monthly_sales_by_category,daily_sales_by_store,average_order_value,customer_purchase_history,customer_orders,
+    customer_lifetime_value,campaign_effectiveness,campaign_overlap,inventory_levels,stock_outs}'::text[]) r;
+INSERT INTO product_category VALUES (100, 'by an analyst', NULL);
+\set VERBOSITY sqlstate
+SELECT count(*) FROM sales_order;
+SELECT count(*) FROM order_line;
+\set VERBOSITY default
+RESET ROLE;
+
 -- The check of the data
 INSERT INTO order_line (order_id, order_time, product_id, product_category_id, campaign_id, count, amt, discount, unit_price_at_purchase)
 VALUES (9001, '2024-03-01 UTC', 1, 77, NULL, 2, 21, 0, 10), (9002, '2024-03-01 UTC', 1, 1, 4, 2, 20, 30, 10);
@@ -375,4 +398,5 @@ SELECT problem, key > 0 AS key, detail FROM validate_ecommerce() WHERE problem ~
 SELECT * FROM validate_ecommerce() WHERE key = 61 * 4;
 
 DROP SCHEMA shop CASCADE;
+DROP ROLE ecs_analyst;
 DROP FUNCTION public.difference;
