@@ -146,6 +146,7 @@ BEGIN
         campaigns      bigint[]    NOT NULL
     );
     CREATE INDEX ON sales_order (day);
+    CREATE INDEX ON sales_order (order_time);
     CREATE INDEX ON sales_order (customer_id);
     CREATE INDEX ON sales_order (order_id) WHERE last_day > day;
     COMMENT ON TABLE sales_order IS 'one row for each order_id, kept by refreshes: its day, its customer, its money; returns with an order_id of their own have a row too';
@@ -313,7 +314,7 @@ BEGIN
     )
     SELECT category_id, ancestor_id, depth
     FROM up
-    WHERE CASE WHEN next_id = ids[1] THEN ecomsocial.category_cycle(names) ELSE true END;
+    WHERE CASE WHEN next_id = ids[1] AND next_id <= ALL (ids) THEN ecomsocial.category_cycle(names) ELSE true END;     -- told once, from its least id on
     COMMENT ON VIEW category_tree IS 'each category with itself (depth 0) and every category above it, as the tree is now; an error where categories form a cycle';
     COMMENT ON COLUMN category_tree.category_id IS 'a category';
     COMMENT ON COLUMN category_tree.ancestor_id IS 'itself, or a category above it';
@@ -604,6 +605,9 @@ BEGIN
             SET search_path = %1$I, pg_temp
         AS $body$
         #variable_conflict use_column
+        DECLARE
+            -- then what is kept of each customer answers, without a look at the orders
+            whole constant boolean := NOT EXISTS (SELECT FROM sales_order o WHERE o.order_time >= customer_segments.as_of);
         BEGIN
             IF scoring NOT IN ('quintiles', 'fixed') THEN
                 RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
@@ -612,10 +616,15 @@ BEGIN
             END IF;
             RETURN QUERY
             WITH measured AS (
+                SELECT s.customer_id, (as_of AT TIME ZONE %2$L)::date - s.last_order_day AS recency_days, s.orders AS frequency,
+                       s.gross - s.discount + s.returns AS monetary
+                FROM customer_sales s
+                WHERE whole AND s.orders > 0
+                UNION ALL
                 SELECT o.customer_id, (as_of AT TIME ZONE %2$L)::date - max(o.day) FILTER (WHERE o.is_order) AS recency_days,
                        count(*) FILTER (WHERE o.is_order) AS frequency, sum(o.gross - o.discount + o.returns) AS monetary
                 FROM sales_order o
-                WHERE o.customer_id IS NOT NULL AND o.order_time < as_of
+                WHERE NOT whole AND o.customer_id IS NOT NULL AND o.order_time < as_of
                 GROUP BY o.customer_id
                 HAVING bool_or(o.is_order)
             ), scored AS (

@@ -201,16 +201,19 @@ BEGIN
 
             SELECT least(max(day) + 1, ecomsocial.rollup_day(now(), %2$L)) INTO over FROM active_rolling;
             WITH fresh AS (
-                SELECT u.user_id, c.last_active_date, c.churned_flag, c.churned_date, c.resurrected_flag, p.period::text AS period
-                FROM user_activity u
-                CROSS JOIN unnest('{day,month}'::ecomsocial.period[]) p(period)
-                CROSS JOIN LATERAL ecomsocial.activity_churn_stats(u.days, ecomsocial.rollup_bucket(over, p.period, -1), p.period) c
-                WHERE c.last_active_date IS NOT NULL
+                SELECT u.user_id, (u.c).last_active_date, (u.c).churned_flag, (u.c).churned_date, (u.c).resurrected_flag, u.period
+                FROM (SELECT a.user_id, p.period::text AS period, ecomsocial.activity_churn_stats(a.days, p.last_complete, p.period) AS c
+                      FROM user_activity a
+                      CROSS JOIN (SELECT period, ecomsocial.rollup_bucket(over, period, -1) AS last_complete
+                                  FROM unnest('{day,month}'::ecomsocial.period[]) period OFFSET 0) p
+                      OFFSET 0) u      -- OFFSET: computed once, not for each column
+                WHERE (u.c).last_active_date IS NOT NULL
             ), gone AS (
                 DELETE FROM user_churn_stats s WHERE NOT EXISTS (SELECT FROM fresh f WHERE f.user_id = s.user_id AND f.period = s.period)
             ), changed AS (
                 SELECT f.* FROM fresh f LEFT JOIN user_churn_stats s ON s.user_id = f.user_id AND s.period = f.period
-                WHERE s.user_id IS NULL OR s.* IS DISTINCT FROM (f.user_id, f.last_active_date, f.churned_flag, f.churned_date, f.resurrected_flag, f.period)
+                WHERE s.user_id IS NULL OR (s.last_active_date, s.churned_flag, s.churned_date, s.resurrected_flag)
+                                           IS DISTINCT FROM (f.last_active_date, f.churned_flag, f.churned_date, f.resurrected_flag)
             )
             INSERT INTO user_churn_stats SELECT * FROM changed
             ON CONFLICT (user_id, period) DO UPDATE SET
