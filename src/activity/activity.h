@@ -33,6 +33,8 @@
 
 #include "base/compat.h"
 
+#include "base/compat.h"
+
 #define ECS_ACTIVITY_VERSION	1
 #define ECS_ACTIVITY_HEADER		5
 

@@ -62,6 +62,12 @@
 	} while (0)
 #endif
 
+/* 18 asks whether a deferrable primary key will do */
+#if PG_VERSION_NUM < 180000
+#include "utils/relcache.h"
+#define RelationGetPrimaryKeyIndex(relation, deferrable_ok) RelationGetPrimaryKeyIndex(relation)
+#endif
+
 /* 16 keeps values of settings in a memory context */
 #if PG_VERSION_NUM < 160000
 #define guc_malloc(elevel, size) malloc(size)

@@ -529,7 +529,7 @@ apply_directly(EcsScd2Batch *batch, const Event *event, EcsScd2Action *action)
 {
 	EcsScd2    *table = batch->table;
 	TupleDesc	desc = RelationGetDescr(batch->rel);
-	Relation	index = index_open(RelationGetPrimaryKeyIndex(batch->rel), RowExclusiveLock);
+	Relation	index = index_open(RelationGetPrimaryKeyIndex(batch->rel, false), RowExclusiveLock);
 	TupleTableSlot *old = table_slot_create(batch->rel, NULL);
 	bool		done = lock_current(batch, index, event, old);
 

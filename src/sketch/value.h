@@ -7,6 +7,7 @@
 
 #include "fmgr.h"
 
+#include "base/compat.h"
 #include "sketch/codec.h"
 
 /* Room on the stack to decode sketches of up to this precision; finer ones take palloc */
