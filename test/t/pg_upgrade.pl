@@ -22,8 +22,8 @@ sub pg_config
 
 # The extension for the older server, built and staged beside
 my $build = PostgreSQL::Test::Utils::tempdir;
-system_or_bail('sh', '-c', "cp -R Makefile ecomsocial.control sql src '$build'
-	&& make -C '$build' clean all install PG_CONFIG='$old_pg_config' DESTDIR='$build/stage' with_llvm=no >'$build/log' 2>&1 || { cat '$build/log'; exit 1; }");
+system_or_bail('sh', '-c', "cp -R Makefile ecomsocial.control sql src '$build' && "
+	. "make -C '$build' clean all install PG_CONFIG='$old_pg_config' DESTDIR='$build/stage' with_llvm=no >'$build/log' 2>&1 || { cat '$build/log'; exit 1; }");
 
 my $old_bindir = pg_config($old_pg_config, 'bindir');
 my $new_bindir = pg_config($ENV{PG_CONFIG}, 'bindir');
