@@ -304,6 +304,7 @@ CALL remember(1);
 REFRESH MATERIALIZED VIEW line;
 REFRESH MATERIALIZED VIEW buyer;
 REFRESH MATERIALIZED VIEW placed;
+SELECT * FROM difference('SELECT order_id, day, order_time, customer_id FROM sales_order WHERE is_order', 'SELECT order_id, day, order_time, customer_id FROM placed');
 SELECT * FROM difference('TABLE daily_sales_by_category', 'SELECT * FROM sold(''day'')');
 SELECT * FROM difference('TABLE monthly_sales_by_category', 'SELECT * FROM sold(''month'')');
 SELECT * FROM difference('SELECT campaign_id, orders, customers, new_customers FROM campaign_effectiveness', 'SELECT campaign_id, orders, customers, new_customers FROM oracle_campaign');

@@ -249,6 +249,15 @@ SELECT max(xmin::text::bigint) AS newest FROM user_activity \gset before_
 UPDATE content_event SET ip_address = '192.0.2.1' WHERE event_time BETWEEN '2024-04-01' AND '2024-04-10';
 CALL refresh_model('net');
 SELECT max(xmin::text::bigint) = :before_newest AS state_untouched FROM user_activity;
+-- users who lose one day of several, and nothing else happens to them
+CREATE TABLE lost AS SELECT user_id, max(day) AS day FROM user_day GROUP BY 1 HAVING count(*) > 3 ORDER BY 1 LIMIT 3;
+DELETE FROM content_event e USING lost l WHERE coalesce(viewer_id, creator_id) = l.user_id AND (event_time AT TIME ZONE 'America/New_York')::date = l.day;
+DELETE FROM ad_event e USING lost l WHERE e.user_id = l.user_id AND (event_time AT TIME ZONE 'America/New_York')::date = l.day;
+CALL refresh_model('net');
+REFRESH MATERIALIZED VIEW act;
+REFRESH MATERIALIZED VIEW user_day;
+SELECT count(*) AS lost_a_day FROM lost l JOIN user_activity a USING (user_id) WHERE NOT a.days @> l.day;
+SELECT * FROM difference('SELECT user_id, dates(days) FROM user_activity', 'SELECT user_id, array_agg(day ORDER BY day) FROM user_day GROUP BY 1');
 
 -- Whoever may read a report needs no right on what is below it.
 CREATE ROLE ecs_analyst;
