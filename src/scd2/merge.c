@@ -808,12 +808,14 @@ split_versions(EcsScd2Batch *batch, const char *rows)
 	ecs_scd2_put_key_match(&sql, table, "n.", "s.");
 	appendStringInfo(&sql, " AND n.%s OPERATOR(pg_catalog.>) v.%s ORDER BY n.%s LIMIT 1) THEN 'r' ELSE 'c' END::pg_catalog.\"char\" AS " CLASS ", ", to, to, to);
 	ecs_scd2_put_columns(&sql, table, "s.", ECS_SCD2_VALUES);
-	appendStringInfo(&sql, ", s." AT ", s." DEL ", v.%s AS \"scd2 to\" FROM %s s LEFT JOIN LATERAL (SELECT * FROM %s o WHERE ", to, rows, table->name);
+	appendStringInfo(&sql, ", s." AT ", s." DEL ", v.%s AS \"scd2 to\", v.ctid AS \"scd2 tid\" FROM %s s LEFT JOIN LATERAL (SELECT *, o.ctid FROM %s o WHERE ", to, rows, table->name);
 	ecs_scd2_put_key_match(&sql, table, "o.", "s.");
 	appendStringInfo(&sql, " AND o.%s OPERATOR(pg_catalog.>) s." AT " ORDER BY o.%s LIMIT 1) v ON true", to, to);
 	sort_query(sorter, sql.data, table->owner);
 
-	if (sorter->counts['c'] > 0)
+	if (sorter->counts['c'] > 0 && ecs_scd2_update_directly(batch, sorter->desc, sorter->stores['c'], ECS_SCD2_LATE))
+		batch->counts[ECS_SCD2_LATE] += sorter->counts['c'];
+	else if (sorter->counts['c'] > 0)
 	{
 		name_class(sorter, 'c', "scd2_split");
 		resetStringInfo(&sql);
@@ -1030,7 +1032,7 @@ classify(EcsScd2Batch *batch, bool duplicates)
 		appendStringInfoString(&sql, "SELECT ");
 		put_row(&sql, table, class, "s.");
 	}
-	appendStringInfo(&sql, " FROM scd2_source s LEFT JOIN %s v ON ", table->name);
+	appendStringInfo(&sql, ", v.ctid AS \"scd2 tid\" FROM scd2_source s LEFT JOIN %s v ON ", table->name);
 	ecs_scd2_put_key_match(&sql, table, "v.", "s.");
 	appendStringInfo(&sql, " AND v.%s OPERATOR(pg_catalog.=) 'infinity'", to);
 	if (duplicates)
@@ -1058,6 +1060,13 @@ update_current(EcsScd2Batch *batch, Sorter *sorter)
 		if (sorter->counts[class] == 0)
 			continue;
 		name_class(sorter, class, name);
+		if (ecs_scd2_update_directly(batch, sorter->desc, sorter->stores[class], class == 'c' ? ECS_SCD2_CHANGED : ECS_SCD2_OVERWRITTEN))
+		{
+			batch->counts[i == 0 ? ECS_SCD2_CHANGED : ECS_SCD2_OVERWRITTEN] += sorter->counts[class];
+			if (class == 'o')
+				remember_rows(table, name);
+			continue;
+		}
 		initStringInfo(&sql);
 		appendStringInfo(&sql, "UPDATE %s t SET %s = %s", table->name, from,
 						 batch->timed && class == 'c' ? "s." AT : psprintf("t.%s", from));

@@ -58,4 +58,11 @@ extern TupleDesc ecs_scd2_row_desc(const EcsScd2 *table);
  */
 extern void ecs_scd2_apply(EcsScd2Batch *batch, bool whole, TimestampTz effective);
 
+/*
+ * Update the versions that the rows of a store belong to, at the level of the
+ * executor, and write their copies; the last column of the store is the ctid.
+ * False, and nothing is done, where the table needs statements for that.
+ */
+extern bool ecs_scd2_update_directly(EcsScd2Batch *batch, TupleDesc desc, Tuplestorestate *store, EcsScd2Action action);
+
 #endif							/* ECS_SCD2_MERGE_H */

@@ -155,6 +155,7 @@ extern void ecs_scd2_leave(const EcsScd2Running *outer);
  * this transaction started that one.  The start is noted.
  */
 extern TimestampTz ecs_scd2_next_start(const EcsScd2 *table, const Datum *values, TimestampTz started);
+extern bool ecs_scd2_has_started(void);
 extern void ecs_scd2_note_started(const EcsScd2 *table, const Datum *values, TimestampTz started);
 
 /* Names a tuplestore for the statements of the current SPI connection */

@@ -332,6 +332,13 @@ ecs_scd2_next_start(const EcsScd2 *table, const Datum *values, TimestampTz start
 	return started;
 }
 
+/* Whether this transaction started any version */
+bool
+ecs_scd2_has_started(void)
+{
+	return notes != NULL;
+}
+
 void
 ecs_scd2_note_started(const EcsScd2 *table, const Datum *values, TimestampTz started)
 {

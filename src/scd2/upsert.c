@@ -333,14 +333,20 @@ is_plain(EcsScd2Batch *batch)
 	Oid			ours = InvalidOid;
 
 	if (batch->rel->rd_rel->relkind != RELKIND_RELATION || batch->rel->rd_rules != NULL ||
-		IsolationUsesXactSnapshot() || OidIsValid(batch->table->remembered) || triggers == NULL)
+		IsolationUsesXactSnapshot() || triggers == NULL)
 		return false;
 	for (int i = 0; i < triggers->numtriggers; i++)
 		if (strcmp(triggers->triggers[i].tgname, "zz_scd2_update") == 0)
 			ours = triggers->triggers[i].tgfoid;
+	/* statements of others' triggers are missed, and a BEFORE ROW trigger may skip the row or change its period */
 	for (int i = 0; i < triggers->numtriggers; i++)
-		if (!TRIGGER_FOR_ROW(triggers->triggers[i].tgtype) && triggers->triggers[i].tgfoid != ours)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (TRIGGER_FOR_ROW(trigger->tgtype) ? TRIGGER_FOR_BEFORE(trigger->tgtype) && strcmp(trigger->tgname, "zz_scd2_row") != 0
+			: trigger->tgfoid != ours)
 			return false;
+	}
 	return OidIsValid(ours);
 }
 
@@ -438,13 +444,14 @@ form_version(const EcsScd2Batch *batch, const Event *event, EcsScd2Action action
 	for (int i = 0; i < table->natts; i++)
 	{
 		EcsScd2Role role = table->columns[i].role;
-		bool		take = batch->given[i] && (role == ECS_SCD2_HISTORY || role == ECS_SCD2_OVERWRITE || role == ECS_SCD2_STAMP);
+		bool		take = batch->given[i] && (role == ECS_SCD2_HISTORY || role == ECS_SCD2_STAMP ||
+											   (role == ECS_SCD2_OVERWRITE && action != ECS_SCD2_LATE));
 
 		new->tts_values[i] = take ? event->values[i] : old->tts_values[i];
 		new->tts_isnull[i] = take ? event->nulls[i] : old->tts_isnull[i];
 		if (role == ECS_SCD2_STAMP && !batch->given[i])
 			put_value(new, i + 1, TimestampTzGetDatum(event->at));
-		else if (role == ECS_SCD2_SEQUENCE && action == ECS_SCD2_CHANGED)
+		else if (role == ECS_SCD2_SEQUENCE && action != ECS_SCD2_OVERWRITTEN)
 		{
 			new->tts_values[i] = event->values[i];
 			new->tts_isnull[i] = event->nulls[i];
@@ -467,21 +474,27 @@ form_closed(const EcsScd2 *table, TimestampTz to, TupleTableSlot *old, TupleTabl
 }
 
 /*
- * Write at the level of the executor: update the row in "old" to "new", if there
- * is one, and insert "inserted".
+ * Writing at the level of the executor, between begin and end; what stands
+ * between them leaves the mode also on error.
  */
+typedef struct Direct
+{
+	EState	   *estate;
+	ResultRelInfo *target;
+	EPQState	epq;
+	EcsScd2Running outer;
+} Direct;
+
 static void
-write_directly(EcsScd2Batch *batch, TupleTableSlot *old, TupleTableSlot *new, TupleTableSlot *inserted)
+begin_direct(Direct *direct, EcsScd2Batch *batch)
 {
 	EcsScd2    *table = batch->table;
-	EState	   *estate = CreateExecutorState();
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
 	List	   *perminfos = NIL;
 	RTEPermissionInfo *perminfo;
-	ResultRelInfo *target = makeNode(ResultRelInfo);
-	EPQState	epq;
-	EcsScd2Running outer;
 
+	direct->estate = CreateExecutorState();
+	direct->target = makeNode(ResultRelInfo);
 	rte->rtekind = RTE_RELATION;
 	rte->relid = table->root;
 	rte->relkind = batch->rel->rd_rel->relkind;
@@ -490,37 +503,134 @@ write_directly(EcsScd2Batch *batch, TupleTableSlot *old, TupleTableSlot *new, Tu
 	for (int i = 0; i < table->natts; i++)
 		if (batch->given[i] || i == table->from - 1)
 			perminfo->updatedCols = bms_add_member(perminfo->updatedCols, i + 1 - FirstLowInvalidHeapAttributeNumber);
-	ecs_init_range_table(estate, rte, perminfos);
-	InitResultRelInfo(target, batch->rel, 1, NULL, 0);
-	estate->es_opened_result_relations = lappend(estate->es_opened_result_relations, target);
-	estate->es_output_cid = GetCurrentCommandId(true);
-	ecs_eval_plan_qual_init(&epq, estate);
-	ExecOpenIndices(target, false);
+	ecs_init_range_table(direct->estate, rte, perminfos);
+	InitResultRelInfo(direct->target, batch->rel, 1, NULL, 0);
+	/* the only BEFORE ROW trigger is ours, which would let the rows pass after locking them once more */
+	direct->target->ri_TrigDesc->trig_insert_before_row = direct->target->ri_TrigDesc->trig_update_before_row = false;
+	direct->estate->es_opened_result_relations = lappend(direct->estate->es_opened_result_relations, direct->target);
+	direct->estate->es_output_cid = GetCurrentCommandId(true);
+	ecs_eval_plan_qual_init(&direct->epq, direct->estate);
+	ExecOpenIndices(direct->target, false);
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	estate->es_snapshot = GetActiveSnapshot();
+	direct->estate->es_snapshot = GetActiveSnapshot();
 	AfterTriggerBeginQuery();
-	ecs_scd2_enter(&outer, table, ECS_SCD2_WRITING);
+	ecs_scd2_enter(&direct->outer, table, ECS_SCD2_WRITING);
+}
+
+static void
+end_direct(Direct *direct)
+{
+	PopActiveSnapshot();
+	EvalPlanQualEnd(&direct->epq);
+	ExecCloseIndices(direct->target);
+	ExecResetTupleTable(direct->estate->es_tupleTable, false);
+	FreeExecutorState(direct->estate);
+	CommandCounterIncrement();
+}
+
+/* Update the row in "old" to "new", if there is one, and insert "inserted" */
+static void
+write_directly(EcsScd2Batch *batch, TupleTableSlot *old, TupleTableSlot *new, TupleTableSlot *inserted)
+{
+	Direct		direct;
+
+	begin_direct(&direct, batch);
 	PG_TRY();
 	{
 		if (new)
-			ExecSimpleRelationUpdate(target, estate, &epq, old, new);
+			ExecSimpleRelationUpdate(direct.target, direct.estate, &direct.epq, old, new);
 		if (inserted)
-			ExecSimpleRelationInsert(target, estate, inserted);
-		AfterTriggerEndQuery(estate);
+			ExecSimpleRelationInsert(direct.target, direct.estate, inserted);
+		AfterTriggerEndQuery(direct.estate);
 	}
 	PG_FINALLY();
 	{
-		ecs_scd2_leave(&outer);
+		ecs_scd2_leave(&direct.outer);
 	}
 	PG_END_TRY();
-	PopActiveSnapshot();
+	end_direct(&direct);
+}
 
-	EvalPlanQualEnd(&epq);
-	ExecCloseIndices(target);
-	ExecResetTupleTable(estate->es_tupleTable, false);
-	FreeExecutorState(estate);
-	CommandCounterIncrement();
+/* The event in a row of a batch's store */
+static void
+read_stored(Event *event, const EcsScd2 *table, TupleTableSlot *stored)
+{
+	int			n = 1;
+
+	slot_getallattrs(stored);
+	for (int i = 0; i < table->natts; i++)
+		if (ECS_SCD2_VALUES & ECS_SCD2_MASK(table->columns[i].role))
+		{
+			event->values[i] = stored->tts_values[n];
+			event->nulls[i] = stored->tts_isnull[n++];
+		}
+	event->at = DatumGetTimestampTz(stored->tts_values[n]);
+}
+
+static void
+update_stored(EcsScd2Batch *batch, Direct *direct, TupleDesc desc, Tuplestorestate *store, EcsScd2Action action)
+{
+	EcsScd2    *table = batch->table;
+	TupleDesc	reldesc = RelationGetDescr(batch->rel);
+	TupleTableSlot *stored = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	TupleTableSlot *old = table_slot_create(batch->rel, NULL);
+	TupleTableSlot *new = MakeSingleTupleTableSlot(reldesc, &TTSOpsVirtual);
+	TupleTableSlot *closed = MakeSingleTupleTableSlot(reldesc, &TTSOpsVirtual);
+	Event		event;
+
+	make_event(&event, batch);
+	while (tuplestore_gettupleslot(store, true, false, stored))
+	{
+		MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(direct->estate));
+		TimestampTz started,
+					from;
+
+		CHECK_FOR_INTERRUPTS();
+		read_stored(&event, table, stored);
+		if (!table_tuple_fetch_row_version(batch->rel, (ItemPointer) DatumGetPointer(stored->tts_values[desc->natts - 1]),
+										   direct->estate->es_snapshot, old))
+			elog(ERROR, "a version of table \"%s\" vanished under its lock", RelationGetRelationName(batch->rel));
+		slot_getallattrs(old);
+		started = from = DatumGetTimestampTz(old->tts_values[table->from - 1]);
+		if (action != ECS_SCD2_OVERWRITTEN)
+			from = batch->timed ? event.at : ecs_scd2_next_start(table, old->tts_values, started);
+		form_version(batch, &event, action, from, old, new);
+		if (from != started)
+			form_closed(table, from, old, closed);
+		ExecSimpleRelationUpdate(direct->target, direct->estate, &direct->epq, old, new);
+		if (from != started)
+			ExecSimpleRelationInsert(direct->target, direct->estate, closed);
+		MemoryContextSwitchTo(caller);
+		ResetPerTupleExprContext(direct->estate);
+	}
+	ExecDropSingleTupleTableSlot(stored);
+	ExecDropSingleTupleTableSlot(old);
+	ExecDropSingleTupleTableSlot(new);
+	ExecDropSingleTupleTableSlot(closed);
+	AfterTriggerEndQuery(direct->estate);
+}
+
+bool
+ecs_scd2_update_directly(EcsScd2Batch *batch, TupleDesc desc, Tuplestorestate *store, EcsScd2Action action)
+{
+	Direct		direct;
+
+	/* a version that this transaction started may have to be joined with the one before */
+	if (!is_plain(batch) || (!batch->timed && ecs_scd2_has_started()))
+		return false;
+	begin_direct(&direct, batch);
+	PG_TRY();
+	{
+		update_stored(batch, &direct, desc, store, action);
+	}
+	PG_FINALLY();
+	{
+		ecs_scd2_leave(&direct.outer);
+	}
+	PG_END_TRY();
+	end_direct(&direct);
+	return true;
 }
 
 /* Tries the short way */
@@ -618,7 +728,7 @@ apply_event(FunctionCallInfo fcinfo, EcsScd2Batch *batch, Event *event)
 
 	PreventCommandIfReadOnly("a write of a versioned table");
 	PreventCommandIfParallelMode("a write of a versioned table");
-	if (event->del || !(plain = is_plain(batch)) || !apply_directly(batch, event, &action))
+	if (event->del || !(plain = is_plain(batch) && !OidIsValid(batch->table->remembered)) || !apply_directly(batch, event, &action))
 	{
 		SPI_connect();
 		batch->unknown = lock_key(batch->table, event);
