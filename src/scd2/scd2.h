@@ -158,6 +158,9 @@ extern TimestampTz ecs_scd2_next_start(const EcsScd2 *table, const Datum *values
 extern bool ecs_scd2_has_started(void);
 extern void ecs_scd2_note_started(const EcsScd2 *table, const Datum *values, TimestampTz started);
 
+/* Insert closed versions as the table's owner; false, and nothing is done, where that needs a statement */
+extern bool ecs_scd2_copy_directly(EcsScd2 *table, Relation rel, Tuplestorestate *closed);
+
 /* Names a tuplestore for the statements of the current SPI connection */
 extern void ecs_scd2_name_store(const char *name, TupleDesc desc, Tuplestorestate *store);
 

@@ -574,9 +574,11 @@ collect_closed(EcsScd2 *table, TriggerData *trigger, EcsScd2Mode mode, bool *min
 }
 
 static void
-insert_closed(EcsScd2 *table, TupleDesc desc, Tuplestorestate *closed)
+insert_closed(EcsScd2 *table, Relation rel, Tuplestorestate *closed)
 {
-	if (tuplestore_tuple_count(closed) == 0)
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	if (tuplestore_tuple_count(closed) == 0 || ecs_scd2_copy_directly(table, rel, closed))
 		return;
 	ecs_scd2_name_store("scd2_closed", desc, closed);
 	if (table->plans[ECS_SCD2_COPY] == NULL)
@@ -794,7 +796,7 @@ after_replace(EcsScd2 *table, TriggerData *trigger, EcsScd2Mode mode)
 	Tuplestorestate *unchanged = table->remembered ? tuplestore_begin_heap(false, false, work_mem) : NULL;
 	Tuplestorestate *closed = collect_closed(table, trigger, mode, &mine_changed, unchanged);
 
-	insert_closed(table, desc, closed);
+	insert_closed(table, trigger->tg_relation, closed);
 	tuplestore_end(closed);
 	if (unchanged)
 	{

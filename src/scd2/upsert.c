@@ -338,7 +338,11 @@ is_plain(EcsScd2Batch *batch)
 	for (int i = 0; i < triggers->numtriggers; i++)
 		if (strcmp(triggers->triggers[i].tgname, "zz_scd2_update") == 0)
 			ours = triggers->triggers[i].tgfoid;
-	/* statements of others' triggers are missed, and a BEFORE ROW trigger may skip the row or change its period */
+
+	/*
+	 * statements of others' triggers are missed, and a BEFORE ROW trigger may
+	 * skip the row or change its period
+	 */
 	for (int i = 0; i < triggers->numtriggers; i++)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
@@ -505,7 +509,11 @@ begin_direct(Direct *direct, EcsScd2Batch *batch)
 			perminfo->updatedCols = bms_add_member(perminfo->updatedCols, i + 1 - FirstLowInvalidHeapAttributeNumber);
 	ecs_init_range_table(direct->estate, rte, perminfos);
 	InitResultRelInfo(direct->target, batch->rel, 1, NULL, 0);
-	/* the only BEFORE ROW trigger is ours, which would let the rows pass after locking them once more */
+
+	/*
+	 * the only BEFORE ROW trigger is ours, which would let the rows pass
+	 * after locking them once more
+	 */
 	direct->target->ri_TrigDesc->trig_insert_before_row = direct->target->ri_TrigDesc->trig_update_before_row = false;
 	direct->estate->es_opened_result_relations = lappend(direct->estate->es_opened_result_relations, direct->target);
 	direct->estate->es_output_cid = GetCurrentCommandId(true);
@@ -550,6 +558,46 @@ write_directly(EcsScd2Batch *batch, TupleTableSlot *old, TupleTableSlot *new, Tu
 	}
 	PG_END_TRY();
 	end_direct(&direct);
+}
+
+/* Insert closed versions as the table's owner; false where that needs a statement */
+bool
+ecs_scd2_copy_directly(EcsScd2 *table, Relation rel, Tuplestorestate *closed)
+{
+	EcsScd2Batch batch = {.table = table,.rel = rel};
+	TupleTableSlot *slot;
+	Direct		direct;
+	Oid			user;
+	int			context;
+
+	/* the copies of a partition may belong into another one */
+	if (table->relid != table->root || !is_plain(&batch))
+		return false;
+	batch.given = palloc0(table->natts * sizeof(bool));
+	slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
+	CommandCounterIncrement();
+	GetUserIdAndSecContext(&user, &context);
+	begin_direct(&direct, &batch);
+	PG_TRY();
+	{
+		SetUserIdAndSecContext(table->owner, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+		while (tuplestore_gettupleslot(closed, true, false, slot))
+		{
+			CHECK_FOR_INTERRUPTS();
+			ExecSimpleRelationInsert(direct.target, direct.estate, slot);
+			ResetPerTupleExprContext(direct.estate);
+		}
+		AfterTriggerEndQuery(direct.estate);
+	}
+	PG_FINALLY();
+	{
+		ecs_scd2_leave(&direct.outer);
+		SetUserIdAndSecContext(user, context);
+	}
+	PG_END_TRY();
+	end_direct(&direct);
+	ExecDropSingleTupleTableSlot(slot);
+	return true;
 }
 
 /* The event in a row of a batch's store */
@@ -616,7 +664,10 @@ ecs_scd2_update_directly(EcsScd2Batch *batch, TupleDesc desc, Tuplestorestate *s
 {
 	Direct		direct;
 
-	/* a version that this transaction started may have to be joined with the one before */
+	/*
+	 * a version that this transaction started may have to be joined with the
+	 * one before
+	 */
 	if (!is_plain(batch) || (!batch->timed && ecs_scd2_has_started()))
 		return false;
 	begin_direct(&direct, batch);
