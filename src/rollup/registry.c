@@ -188,7 +188,9 @@ ecs_capture_load(int32 id)
 
 	if (ecs_registry_sql("SELECT source::oid, time_column::text, time_zone FROM ecomsocial.rollup_capture WHERE capture = $1",
 						 1, types, values, NULL) != 1)
-		elog(ERROR, "no capture %d", id);
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rollup capture %d is not registered", id)));
 	capture = palloc(sizeof(EcsCapture));
 	capture->id = id;
 	capture->source = (Oid) ecs_spi_int(0, 1, NULL);

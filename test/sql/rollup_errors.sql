@@ -108,8 +108,21 @@ SELECT partitions_ahead('p', 'day', 1, 'Europe/Atlantis');
 SELECT rollup_note(capture, '2024-05-01 UTC'::timestamptz) FROM rollup_capture WHERE source = 'e'::regclass;
 CALL rollup_refresh('r');
 SELECT count(*) FROM r WHERE bucket = '2024-05-01';
--- nobody writes the log; what a dump holds of the registry may be copied in, row by row by the owner of the relation
-SELECT t, has_table_privilege('public', t, 'UPDATE, DELETE, TRUNCATE') AS change, has_table_privilege('public', t, 'INSERT') AS enter FROM unnest('{rollups,rollup_capture,rollup_log,rollup_pending,rollup_leaf}'::regclass[]) t;
+-- nobody writes the log, and nobody but the restore of a dump the registry
+SELECT t, has_table_privilege('public', t, 'UPDATE, DELETE, TRUNCATE') AS changes, has_table_privilege('public', t, 'INSERT') AS enters
+FROM unnest('{rollups,rollup_capture,rollup_log,rollup_pending,rollup_leaf}'::regclass[]) t;
+
+-- rows that no restore would enter
+INSERT INTO rollups (target, captures, bucket, time_zone, bucket_column, query_function) VALUES ('e', '{}', 'day', 'UTC', 'day', 'now');
+INSERT INTO rollups (target, captures, bucket, time_zone, bucket_column, query_function) VALUES ('e', '{NULL}', 'day', 'UTC', 'day', 'now');
+INSERT INTO rollups (target, captures, bucket, time_zone, bucket_column, query_function) VALUES ('e', '{-1}', 'day', 'UTC', 'day', 'now');
+CALL rollup_refresh('e');
+INSERT INTO rollup_capture VALUES (-1, 'e', 'v', 'nowhere');
+CALL rollup_refresh('e');
+UPDATE rollup_capture SET time_zone = '' WHERE capture = -1;
+CALL rollup_refresh('e');
+DELETE FROM rollups WHERE target = 'e'::regclass;
+DELETE FROM rollup_capture WHERE capture = -1;
 
 -- Rights. A role with INSERT alone writes; the log is not its own.
 CREATE ROLE ecs_rollup_owner; CREATE ROLE ecs_rollup_writer; CREATE ROLE ecs_rollup_other;
