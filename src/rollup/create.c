@@ -445,7 +445,11 @@ find_or_make_capture(const Request *request, Oid source, const char *column)
 	if (ecs_registry_sql("SELECT capture FROM ecomsocial.rollup_capture WHERE source = $1 AND time_column = $2 AND time_zone = $3",
 						 3, types, values, NULL) > 0)
 		return (int32) ecs_spi_int(0, 1, NULL);
-	/* the sequence may be behind: a dump holds the captures and not the sequence */
+
+	/*
+	 * the sequence may be behind: a dump holds the captures and not the
+	 * sequence
+	 */
 	ecs_registry_sql("INSERT INTO ecomsocial.rollup_capture (capture, source, time_column, time_zone) "
 					 "SELECT setval('ecomsocial.rollup_capture_seq', "
 					 "greatest(nextval('ecomsocial.rollup_capture_seq'), 1 + coalesce(max(capture), 0))), $1, $2, $3 "
