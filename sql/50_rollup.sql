@@ -202,7 +202,8 @@ AS $$
 DECLARE
 	leaf record;
 BEGIN
-	IF NOT EXISTS (SELECT FROM ecomsocial.rollup_capture c WHERE c.source = rollup_detach.source) THEN
+	PERFORM FROM ecomsocial.rollup_capture c WHERE c.source = rollup_detach.source;
+	IF NOT FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('%s is not a source of a rollup', source),
 			HINT = 'Detach its partitions with ALTER TABLE ... DETACH PARTITION.';
 	END IF;

@@ -668,10 +668,11 @@ ecs_forget_dropped(void)
 	ListCell   *cell;
 	uint64		count;
 
-	if (ecs_registry_sql("SELECT FROM ecomsocial.rollups WHERE target::oid NOT IN (SELECT oid FROM pg_class) LIMIT 1",
+	if (ecs_registry_sql("SELECT FROM ecomsocial.rollups r WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = r.target) LIMIT 1",
 						 0, NULL, NULL, NULL) > 0)
 	{
-		ecs_registry_sql("DELETE FROM ecomsocial.rollups WHERE target::oid NOT IN (SELECT oid FROM pg_class)", 0, NULL, NULL, NULL);
+		ecs_registry_sql("DELETE FROM ecomsocial.rollups r WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = r.target)",
+						 0, NULL, NULL, NULL);
 		ecs_registry_sql("DELETE FROM ecomsocial.rollup_pending p WHERE NOT EXISTS (SELECT FROM ecomsocial.rollups r WHERE r.target = p.target)",
 						 0, NULL, NULL, NULL);
 	}
