@@ -346,13 +346,14 @@ run_step(Step step, Work *work)
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		/* whoever wants us to stop means it */
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
-			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
+
+		/* whoever wants us to stop means it */
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+			ReThrowError(error);
 
 		if (step == step_compute)
 			error->message = psprintf("bucket %s: %s",

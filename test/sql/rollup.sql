@@ -271,6 +271,22 @@ SELECT buckets FROM handler_log ORDER BY called;
 TABLE user_days ORDER BY 1;
 DELETE FROM event; CALL refresh_model('shop');
 
+-- A refresh that is cancelled stops at once and goes on where it was
+CREATE TABLE slow (at timestamptz);
+CREATE FUNCTION slowly(n bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$ BEGIN PERFORM pg_sleep(CASE WHEN n > 1 THEN 30 ELSE 0 END); RETURN n; END $$;
+SELECT rollup_create('slow_daily', '{slow}', '{at}', 'SELECT slowly(count(*)) AS n FROM slow WHERE at >= $1 AND at < $2');
+CALL rollup_refresh('slow_daily');
+INSERT INTO slow VALUES ('2024-01-01 UTC'), ('2024-01-02 UTC'), ('2024-01-02 UTC'), ('2024-01-03 UTC');
+SET statement_timeout = '1500ms';
+CALL rollup_refresh('slow_daily');
+RESET statement_timeout;
+SELECT * FROM slow_daily;
+SELECT pending, oldest_pending FROM rollup_status() WHERE target = 'slow_daily'::regclass;
+CREATE OR REPLACE FUNCTION slowly(n bigint) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT n';
+CALL rollup_refresh('slow_daily');
+SELECT * FROM slow_daily ORDER BY 1;
+SELECT rollup_drop('slow_daily');
+
 -- Errors in one rollup leave the others refreshed, and the bucket waiting
 CREATE TABLE rate (kind text, factor int);
 INSERT INTO rate VALUES ('k0', 1);
