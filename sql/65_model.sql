@@ -78,6 +78,59 @@ END;
 COMMENT ON FUNCTION model_contents(name)
     IS 'the reports of a model, which are the views and functions whose comment begins with a question: name, the question, a statement to try';
 
+CREATE FUNCTION model_set_aside(schema name, kind text, partition_by text, event_tables name[], kept name[]) RETURNS name
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    aside   name := left(schema, 55) || '_before';
+    pattern name := left(schema, 55) || '_pattern';
+    missing text;
+    leftover record;
+BEGIN
+    SELECT string_agg(quote_ident(t), ', ' ORDER BY t) INTO missing
+    FROM unnest(kept) t WHERE to_regclass(format('%I.%I', schema, t)) IS NULL;
+    IF missing IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_table',
+            MESSAGE = format('schema "%s" does not hold the tables of the %s model', schema, kind),
+            DETAIL = format('Missing: %s.', missing),
+            HINT = format('create_%s() makes a model in a new schema.', kind);
+    END IF;
+    IF EXISTS (SELECT FROM ecomsocial.model m JOIN pg_class c ON c.oid = m.rel
+               WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = schema)) THEN
+        RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
+            MESSAGE = format('schema "%s" holds a model that is in use', schema),
+            HINT = 'There is nothing to adopt. CALL ecomsocial.refresh_model() refreshes its reports.';
+    END IF;
+    IF (partition_by <> 'none') <> EXISTS (SELECT FROM unnest(event_tables) t JOIN pg_partitioned_table p ON p.partrelid = format('%I.%I', schema, t)::regclass) THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('partition_by "%s" is not what the tables in schema "%s" were made with', partition_by, schema);
+    END IF;
+
+    -- A model made for the purpose tells which names are a model's; whatever else is in the schema is the user's.
+    EXECUTE format('SELECT count(*) FROM ecomsocial.create_%s(%L, foreign_keys => false)', kind, pattern);
+    EXECUTE format('CREATE SCHEMA %I', aside);
+    FOR leftover IN
+        SELECT format('ALTER %s %I.%I SET SCHEMA %I', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, schema, c.relname, aside) AS move
+        FROM pg_class c JOIN pg_class p ON p.relname = c.relname AND p.relkind = c.relkind
+        WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = schema)
+          AND p.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = pattern)
+          AND c.relkind IN ('r', 'v') AND c.relname <> ALL (kept)
+        UNION ALL
+        SELECT format('ALTER FUNCTION %s SET SCHEMA %I', f.oid::regprocedure, aside)
+        FROM pg_proc f
+        WHERE f.pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = schema)
+          AND f.proname IN (SELECT proname FROM pg_proc WHERE pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = pattern))
+    LOOP
+        EXECUTE leftover.move;
+    END LOOP;
+    EXECUTE format('DROP SCHEMA %I CASCADE', pattern);
+    RETURN aside;
+END
+$$;
+COMMENT ON FUNCTION model_set_aside(name, text, text, name[], name[])
+    IS 'internal: moves what an earlier creation of the extension derived from the tables of a model into a schema of its own, and returns its name';
+
 CREATE FUNCTION add_partitions(rel regclass, from_day date, to_day date) RETURNS integer
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp

@@ -47,6 +47,52 @@ $$;
 COMMENT ON FUNCTION ecommerce_foreign_keys(name)
     IS 'adds the foreign keys of an e-commerce model that was made without them: after a first load, it checks all rows at once';
 
+CREATE FUNCTION ecommerce_attach(schema name, time_zone text, partition_by text, foreign_keys boolean, fill_from_product boolean, snapshots period)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $attach$
+BEGIN
+    PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
+    PERFORM ecomsocial.scd2_enable('customer', key => '{customer_id}', overwrite => '{customer_age}', updated_at => 'updated_at',
+                                   open_start => true);
+    COMMENT ON TABLE customer_hub IS 'one row for each customer whatever the versions: what facts refer to';
+    COMMENT ON COLUMN customer_hub.customer_id IS 'business key of the customer';
+    COMMENT ON VIEW customer_current IS 'Who are the customers now? One row each, safe to join on customer_id';
+    COMMENT ON VIEW customer_as_of IS 'customers as they were at the moment of the setting ecomsocial.as_of';
+    PERFORM ecomsocial.scd2_enable('product', key => '{product_id}', overwrite => '{sku}', fixed => '{created_at}',
+                                   updated_at => 'updated_at', created_at => 'created_at');
+    COMMENT ON TABLE product_hub IS 'one row for each product whatever the versions: what facts refer to';
+    COMMENT ON COLUMN product_hub.product_id IS 'business key of the product';
+    COMMENT ON VIEW product_current IS 'What are the products now? One row each, safe to join on product_id';
+    COMMENT ON VIEW product_as_of IS 'products as they were at the moment of the setting ecomsocial.as_of';
+
+    IF fill_from_product THEN
+        CREATE TRIGGER order_line_fill BEFORE INSERT ON order_line FOR EACH ROW
+            WHEN (new.product_category_id IS NULL OR new.unit_price_at_purchase IS NULL OR new.amt IS NULL)
+            EXECUTE FUNCTION ecomsocial.order_line_fill();
+    END IF;
+
+    CREATE VIEW order_line_as_sold AS
+        SELECT l.*,
+               c.city, c.state, c.country,
+               p.product_title, p.product_brand, p.sku, p.unit_price AS list_price,
+               g.category_name
+        FROM order_line l
+        LEFT JOIN customer c ON c.customer_id = l.customer_id AND c.valid_from <= l.order_time AND c.valid_to > l.order_time
+        LEFT JOIN product p ON p.product_id = l.product_id AND p.valid_from <= l.order_time AND p.valid_to > l.order_time
+        LEFT JOIN product_category g ON g.product_category_id = l.product_category_id;
+    COMMENT ON VIEW order_line_as_sold IS 'What was sold to whom, as both were then? Each order line once, with the versions of customer and product valid at order_time';
+
+    PERFORM ecomsocial.model_register('order_line', 'ecommerce', time_zone,
+                                      jsonb_build_object('partition_by', partition_by, 'foreign_keys', foreign_keys,
+                                                         'fill_from_product', fill_from_product, 'snapshots', snapshots));
+    PERFORM ecomsocial.ecommerce_reports(schema, time_zone, snapshots);
+END
+$attach$;
+COMMENT ON FUNCTION ecommerce_attach(name, text, text, boolean, boolean, period)
+    IS 'internal: makes all of an e-commerce model that needs the extension: history, completion of lines, rollups, reports';
+
 CREATE FUNCTION create_ecommerce(schema name DEFAULT 'ecommerce', time_zone text DEFAULT 'UTC', partition_by text DEFAULT 'none',
                                  foreign_keys boolean DEFAULT true, fill_from_product boolean DEFAULT true,
                                  snapshots period DEFAULT 'day')
@@ -227,27 +273,6 @@ BEGIN
     COMMENT ON COLUMN inventory_snapshot.product_id IS 'product';
     COMMENT ON COLUMN inventory_snapshot.quantity_on_hand IS 'units on hand at the end of snapshot_date; below zero where events are missing';
 
-    PERFORM ecomsocial.scd2_enable('customer', key => '{customer_id}', overwrite => '{customer_age}', updated_at => 'updated_at',
-                                   open_start => true);
-    COMMENT ON TABLE customer_hub IS 'one row for each customer whatever the versions: what facts refer to';
-    COMMENT ON COLUMN customer_hub.customer_id IS 'business key of the customer';
-    COMMENT ON VIEW customer_current IS 'Who are the customers now? One row each, safe to join on customer_id';
-    COMMENT ON VIEW customer_as_of IS 'customers as they were at the moment of the setting ecomsocial.as_of';
-    PERFORM ecomsocial.scd2_enable('product', key => '{product_id}', overwrite => '{sku}', fixed => '{created_at}',
-                                   updated_at => 'updated_at', created_at => 'created_at');
-    COMMENT ON TABLE product_hub IS 'one row for each product whatever the versions: what facts refer to';
-    COMMENT ON COLUMN product_hub.product_id IS 'business key of the product';
-    COMMENT ON VIEW product_current IS 'What are the products now? One row each, safe to join on product_id';
-    COMMENT ON VIEW product_as_of IS 'products as they were at the moment of the setting ecomsocial.as_of';
-
-    IF foreign_keys THEN
-        PERFORM ecomsocial.ecommerce_foreign_keys(schema);
-    END IF;
-    IF fill_from_product THEN
-        CREATE TRIGGER order_line_fill BEFORE INSERT ON order_line FOR EACH ROW
-            WHEN (new.product_category_id IS NULL OR new.unit_price_at_purchase IS NULL OR new.amt IS NULL)
-            EXECUTE FUNCTION ecomsocial.order_line_fill();
-    END IF;
     IF partition_by <> 'none' THEN
         CREATE TABLE order_line_default PARTITION OF order_line DEFAULT;
         COMMENT ON TABLE order_line_default IS 'order lines of days that have no partition; ecomsocial.add_partitions() moves them';
@@ -255,21 +280,10 @@ BEGIN
         COMMENT ON TABLE inventory_event_default IS 'inventory events of days that have no partition; ecomsocial.add_partitions() moves them';
     END IF;
 
-    CREATE VIEW order_line_as_sold AS
-        SELECT l.*,
-               c.city, c.state, c.country,
-               p.product_title, p.product_brand, p.sku, p.unit_price AS list_price,
-               g.category_name
-        FROM order_line l
-        LEFT JOIN customer c ON c.customer_id = l.customer_id AND c.valid_from <= l.order_time AND c.valid_to > l.order_time
-        LEFT JOIN product p ON p.product_id = l.product_id AND p.valid_from <= l.order_time AND p.valid_to > l.order_time
-        LEFT JOIN product_category g ON g.product_category_id = l.product_category_id;
-    COMMENT ON VIEW order_line_as_sold IS 'What was sold to whom, as both were then? Each order line once, with the versions of customer and product valid at order_time';
-
-    PERFORM ecomsocial.model_register('order_line', 'ecommerce', time_zone,
-                                      jsonb_build_object('partition_by', partition_by, 'foreign_keys', foreign_keys,
-                                                         'fill_from_product', fill_from_product, 'snapshots', snapshots));
-    PERFORM ecomsocial.ecommerce_reports(schema, time_zone, snapshots);
+    PERFORM ecomsocial.ecommerce_attach(schema, time_zone, partition_by, foreign_keys, fill_from_product, snapshots);
+    IF foreign_keys THEN
+        PERFORM ecomsocial.ecommerce_foreign_keys(schema);
+    END IF;
     RAISE NOTICE 'the model is ready: SET search_path = %, ecomsocial, public; after loading: CALL refresh_model(%)',
         quote_ident(schema), quote_literal(schema);
     RETURN QUERY SELECT * FROM ecomsocial.model_contents(schema);
@@ -277,3 +291,31 @@ END
 $create$;
 COMMENT ON FUNCTION create_ecommerce(name, text, text, boolean, boolean, period)
     IS 'makes the e-commerce model in a new schema owned by the caller, and lists its views with a statement to try';
+
+CREATE FUNCTION adopt_ecommerce(schema name DEFAULT 'ecommerce', time_zone text DEFAULT 'UTC', partition_by text DEFAULT 'none',
+                                fill_from_product boolean DEFAULT true, snapshots period DEFAULT 'day')
+    RETURNS TABLE (object text, question text, try text)
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $adopt$
+DECLARE
+    aside name;
+BEGIN
+    aside := ecomsocial.model_set_aside(schema, 'ecommerce', partition_by, '{order_line,inventory_event}',
+        '{customer,customer_hub,product,product_hub,product_category,campaign,order_line,inventory_event,inventory_snapshot}');
+    -- Snapshots that were computed are computed again; those that the user loaded stay.
+    EXECUTE format('DELETE FROM %1$I.inventory_snapshot WHERE snapshot_date IN (SELECT snapshot_date FROM %2$I.inventory_snapshot_computed)', schema, aside);
+    PERFORM ecomsocial.ecommerce_attach(schema, time_zone, partition_by,
+        EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND conrelid = format('%I.order_line', schema)::regclass),
+        fill_from_product, snapshots);
+    -- What the user may have edited is taken over.
+    EXECUTE format('TRUNCATE %1$I.rfm_segment, %1$I.rfm_threshold', schema);
+    EXECUTE format('INSERT INTO %1$I.rfm_segment SELECT * FROM %2$I.rfm_segment', schema, aside);
+    EXECUTE format('INSERT INTO %1$I.rfm_threshold SELECT * FROM %2$I.rfm_threshold', schema, aside);
+    RAISE NOTICE 'what was left of the old reports is in schema %, to be dropped; now: CALL refresh_model(%)',
+        quote_ident(aside), quote_literal(schema);
+    RETURN QUERY SELECT * FROM ecomsocial.model_contents(schema);
+END
+$adopt$;
+COMMENT ON FUNCTION adopt_ecommerce(name, text, text, boolean, period)
+    IS 'makes history, rollups and reports anew for the tables of an e-commerce model that was there before the extension was created again; needs the arguments that the model was made with';

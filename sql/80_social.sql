@@ -23,6 +23,33 @@ $$;
 COMMENT ON FUNCTION social_foreign_keys(name)
     IS 'adds the foreign keys of a social model that was made without them: after a first load, it checks all rows at once';
 
+CREATE FUNCTION social_attach(schema name, time_zone text, partition_by text, foreign_keys boolean, active text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $attach$
+BEGIN
+    PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
+    PERFORM ecomsocial.scd2_enable('"user"', key => '{user_id}', overwrite => '{last_active_date,churned_date}', fixed => '{created_at}',
+                                   updated_at => 'updated_at', created_at => 'created_at');
+    COMMENT ON TABLE user_hub IS 'one row for each user whatever the versions: what facts refer to';
+    COMMENT ON COLUMN user_hub.user_id IS 'business key of the user';
+    COMMENT ON VIEW user_current IS 'Who are the users now? One row each, safe to join on user_id';
+    COMMENT ON VIEW user_as_of IS 'users as they were at the moment of the setting ecomsocial.as_of';
+    PERFORM ecomsocial.scd2_enable('content', key => '{content_id}', fixed => '{created_at}',
+                                   updated_at => 'updated_at', created_at => 'created_at');
+    COMMENT ON TABLE content_hub IS 'one row for each piece of content whatever the versions: what facts refer to';
+    COMMENT ON COLUMN content_hub.content_id IS 'business key of the content';
+    COMMENT ON VIEW content_current IS 'What is the content now? One row each, safe to join on content_id';
+    COMMENT ON VIEW content_as_of IS 'content as it was at the moment of the setting ecomsocial.as_of';
+
+    PERFORM ecomsocial.model_register('content_event', 'social', time_zone,
+                                      jsonb_build_object('partition_by', partition_by, 'foreign_keys', foreign_keys, 'active', active));
+    PERFORM ecomsocial.social_reports(schema, time_zone, active);
+END
+$attach$;
+COMMENT ON FUNCTION social_attach(name, text, text, boolean, text)
+    IS 'internal: makes all of a social model that needs the extension: history, rollups, reports';
+
 CREATE FUNCTION create_social(schema name DEFAULT 'social', time_zone text DEFAULT 'UTC', partition_by text DEFAULT 'none',
                               foreign_keys boolean DEFAULT true, active text DEFAULT 'all')
     RETURNS TABLE (object text, question text, try text)
@@ -196,22 +223,6 @@ BEGIN
     COMMENT ON COLUMN user_churn_stats.resurrected_flag IS 'true where the user was active in the last complete period, not in the one before it, and earlier';
     COMMENT ON COLUMN user_churn_stats.period IS 'day or month: the periods that churn is reckoned in';
 
-    PERFORM ecomsocial.scd2_enable('"user"', key => '{user_id}', overwrite => '{last_active_date,churned_date}', fixed => '{created_at}',
-                                   updated_at => 'updated_at', created_at => 'created_at');
-    COMMENT ON TABLE user_hub IS 'one row for each user whatever the versions: what facts refer to';
-    COMMENT ON COLUMN user_hub.user_id IS 'business key of the user';
-    COMMENT ON VIEW user_current IS 'Who are the users now? One row each, safe to join on user_id';
-    COMMENT ON VIEW user_as_of IS 'users as they were at the moment of the setting ecomsocial.as_of';
-    PERFORM ecomsocial.scd2_enable('content', key => '{content_id}', fixed => '{created_at}',
-                                   updated_at => 'updated_at', created_at => 'created_at');
-    COMMENT ON TABLE content_hub IS 'one row for each piece of content whatever the versions: what facts refer to';
-    COMMENT ON COLUMN content_hub.content_id IS 'business key of the content';
-    COMMENT ON VIEW content_current IS 'What is the content now? One row each, safe to join on content_id';
-    COMMENT ON VIEW content_as_of IS 'content as it was at the moment of the setting ecomsocial.as_of';
-
-    IF foreign_keys THEN
-        PERFORM ecomsocial.social_foreign_keys(schema);
-    END IF;
     IF partition_by <> 'none' THEN
         CREATE TABLE content_event_default PARTITION OF content_event DEFAULT;
         COMMENT ON TABLE content_event_default IS 'content events of days that have no partition; ecomsocial.add_partitions() moves them';
@@ -219,9 +230,10 @@ BEGIN
         COMMENT ON TABLE ad_event_default IS 'ad events of days that have no partition; ecomsocial.add_partitions() moves them';
     END IF;
 
-    PERFORM ecomsocial.model_register('content_event', 'social', time_zone,
-                                      jsonb_build_object('partition_by', partition_by, 'foreign_keys', foreign_keys, 'active', active));
-    PERFORM ecomsocial.social_reports(schema, time_zone, active);
+    PERFORM ecomsocial.social_attach(schema, time_zone, partition_by, foreign_keys, active);
+    IF foreign_keys THEN
+        PERFORM ecomsocial.social_foreign_keys(schema);
+    END IF;
     RAISE NOTICE 'the model is ready: SET search_path = %, ecomsocial, public; after loading: CALL refresh_model(%)',
         quote_ident(schema), quote_literal(schema);
     RETURN QUERY SELECT * FROM ecomsocial.model_contents(schema);
@@ -229,3 +241,24 @@ END
 $create$;
 COMMENT ON FUNCTION create_social(name, text, text, boolean, text)
     IS 'makes the social model in a new schema owned by the caller, and lists its views with a statement to try';
+
+CREATE FUNCTION adopt_social(schema name DEFAULT 'social', time_zone text DEFAULT 'UTC', partition_by text DEFAULT 'none', active text DEFAULT 'all')
+    RETURNS TABLE (object text, question text, try text)
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $adopt$
+DECLARE
+    aside name;
+BEGIN
+    aside := ecomsocial.model_set_aside(schema, 'social', partition_by, '{content_event,ad_event}',
+        '{user,user_hub,content,content_hub,campaign,device,content_event,ad_event,user_churn_stats}');
+    PERFORM ecomsocial.social_attach(schema, time_zone, partition_by,
+        EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND conrelid = format('%I.content_event', schema)::regclass),
+        active);
+    RAISE NOTICE 'what was left of the old reports is in schema %, to be dropped; now: CALL refresh_model(%)',
+        quote_ident(aside), quote_literal(schema);
+    RETURN QUERY SELECT * FROM ecomsocial.model_contents(schema);
+END
+$adopt$;
+COMMENT ON FUNCTION adopt_social(name, text, text, text)
+    IS 'makes history, rollups and reports anew for the tables of a social model that was there before the extension was created again; needs the arguments that the model was made with';

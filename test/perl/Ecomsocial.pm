@@ -5,7 +5,7 @@ use strict;
 use warnings;
 
 use Exporter 'import';
-our @EXPORT = qw(populate more_events refresh fingerprint);
+our @EXPORT = qw(populate more_events refresh fingerprint as_shop);
 
 # An ordinary role "shop" owns the database and everything in it.
 sub populate
