@@ -1,11 +1,9 @@
 -- Incremental aggregate tables: registry, capture, refresh.
 --
--- rollups and rollup_capture are dumped with the database.  The state of work,
--- rollup_log, rollup_pending and rollup_leaf, is not: whoever restores a dump may
--- be an ordinary role, and nobody may write the log.  A database in which the
--- leaves of a capture are not recorded is a restored one, and there the first
--- refresh computes every bucket again (leaves.c).  pg_upgrade carries all tables
--- over.
+-- Everything but rollup_leaf is dumped with the database: what was waiting
+-- waits in the restored one too.  A database in which the leaves of a capture
+-- are not recorded is a restored one, and there the first refresh computes every
+-- bucket again (leaves.c).  pg_upgrade carries all tables over.
 
 CREATE SEQUENCE rollup_capture_seq AS integer;
 COMMENT ON SEQUENCE rollup_capture_seq IS 'numbers of captures, none of which is ever used again; not dumped, as it follows what rollup_capture holds';
@@ -61,6 +59,7 @@ CREATE TABLE rollup_log (
 COMMENT ON TABLE rollup_log IS 'days of sources that committed transactions touched since the last refresh';
 COMMENT ON COLUMN rollup_log.capture IS 'number of rollup_capture';
 COMMENT ON COLUMN rollup_log.day IS 'the day, in the zone of the capture';
+SELECT pg_catalog.pg_extension_config_dump('rollup_log', '');
 
 CREATE TABLE rollup_pending (
 	target regclass NOT NULL,
@@ -70,6 +69,7 @@ CREATE INDEX rollup_pending_target_bucket_idx ON rollup_pending (target, bucket)
 COMMENT ON TABLE rollup_pending IS 'buckets that a refresh has yet to compute';
 COMMENT ON COLUMN rollup_pending.target IS 'the rollup';
 COMMENT ON COLUMN rollup_pending.bucket IS 'first day of the bucket; -infinity: all buckets';
+SELECT pg_catalog.pg_extension_config_dump('rollup_pending', 'WHERE target::oid IN (SELECT oid FROM pg_catalog.pg_class)');
 
 CREATE TABLE rollup_leaf (
 	capture integer NOT NULL,
@@ -89,8 +89,28 @@ COMMENT ON COLUMN rollup_leaf.from_day IS 'first day that its bounds allow';
 COMMENT ON COLUMN rollup_leaf.until_day IS 'first day after those';
 
 -- What a dump holds, whoever owns the rollups copies in again.
-GRANT SELECT ON rollup_log, rollup_pending, rollup_leaf TO PUBLIC;
-GRANT SELECT, INSERT ON rollup_capture, rollups TO PUBLIC;
+-- A parallel restore may bring the log before the captures: a day of a capture that
+-- is not there does no harm.
+CREATE FUNCTION rollup_log_check() RETURNS trigger
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF EXISTS (SELECT FROM ecomsocial.rollup_capture c JOIN pg_class s ON s.oid = c.source
+			   WHERE c.capture = NEW.capture AND NOT pg_has_role(s.relowner, 'USAGE')) THEN
+		RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+			MESSAGE = format('must be owner of the source of capture %s', NEW.capture),
+			HINT = 'Rows of the log are written by triggers, and by the restore of a dump.';
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION rollup_log_check() IS 'trigger of rollup_log: who enters a row, as the restore of a dump does, must own the source that it names';
+
+GRANT SELECT ON rollup_leaf TO PUBLIC;
+GRANT SELECT, INSERT ON rollup_capture, rollups, rollup_log, rollup_pending TO PUBLIC;
+CREATE TRIGGER registry_check BEFORE INSERT ON rollup_log FOR EACH ROW EXECUTE FUNCTION rollup_log_check();
+COMMENT ON TRIGGER registry_check ON rollup_log IS 'only the owner of a source may enter a day of it; capture writes past triggers';
+CREATE TRIGGER registry_check BEFORE INSERT ON rollup_pending FOR EACH ROW EXECUTE FUNCTION registry_check();
+COMMENT ON TRIGGER registry_check ON rollup_pending IS 'only the owner of a rollup may enter a bucket of it';
 CREATE TRIGGER registry_check BEFORE INSERT ON rollup_capture FOR EACH ROW EXECUTE FUNCTION registry_check();
 COMMENT ON TRIGGER registry_check ON rollup_capture IS 'only the owner of a source may enter its row';
 CREATE TRIGGER registry_check BEFORE INSERT ON rollups FOR EACH ROW EXECUTE FUNCTION registry_check();

@@ -17,9 +17,9 @@
  * ATTACH are seen by the clones.
  *
  * A row of leaf 0 says that the leaves of a capture were recorded here.  Since
- * rollup_leaf is not dumped, nor is the log, a capture without one came from
- * another database by pg_dump: events may have waited, leaves have come and gone
- * unseen, and relfilenodes say nothing, so that all its rollups are marked wholly.
+ * rollup_leaf is not dumped, a capture without one came from another database
+ * by pg_dump: leaves may have come and gone unseen before, and relfilenodes say
+ * nothing, so that all its rollups are marked wholly.
  *
  * Locking: whoever acts on differences locks the capture's row first and
  * compares again.  Comparing alone takes no lock and writes nothing.

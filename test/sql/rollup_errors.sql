@@ -108,7 +108,7 @@ SELECT partitions_ahead('p', 'day', 1, 'Europe/Atlantis');
 SELECT rollup_note(capture, '2024-05-01 UTC'::timestamptz) FROM rollup_capture WHERE source = 'e'::regclass;
 CALL rollup_refresh('r');
 SELECT count(*) FROM r WHERE bucket = '2024-05-01';
--- nobody writes the log, and nobody but the restore of a dump the registry
+-- nobody changes a row; the restore of a dump enters those of relations that its role owns
 SELECT t, has_table_privilege('public', t, 'UPDATE, DELETE, TRUNCATE') AS changes, has_table_privilege('public', t, 'INSERT') AS enters
 FROM unnest('{rollups,rollup_capture,rollup_log,rollup_pending,rollup_leaf}'::regclass[]) t;
 

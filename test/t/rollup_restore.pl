@@ -54,6 +54,7 @@ for my $jobs (1, 2)
 	$node->command_ok([ 'pg_restore', '--exit-on-error', '-j', $jobs, '-d', $node->connstr($database), $dump ], "restore with $jobs jobs");
 	is($node->safe_psql($database, "SELECT string_agg(DISTINCT tgenabled::text, '') || ' ' || count(*) FROM pg_trigger WHERE tgname ~ '^ecomsocial_rollup'"), 'A 12', 'all triggers are there, and ALWAYS');
 	is($node->safe_psql($database, 'SELECT bool_and(everything_pending) FROM ecomsocial.rollup_status()'), 't', 'the rollups say that they wait');
+	is($node->safe_psql($database, q{SELECT sum(n) FROM shop.daily_live WHERE bucket = '2024-01-01'}), '25', 'the live view knows the event that waited');
 	$node->safe_psql($database, "INSERT INTO shop.event VALUES (101, '2024-01-03 12:30 UTC', 1)");
 	$node->safe_psql($database, $refresh);
 	is($node->safe_psql($database, $wrong), '0', 'right after the first refresh');
