@@ -43,7 +43,7 @@ ecs_sketch_combine(PG_FUNCTION_ARGS)
 		state = ecs_state_merge(state, &view);
 	}
 	else if (state == NULL)
-		state = other;			/* of which the executor makes a copy of its own */
+		state = other;			/* the executor makes a copy of its own */
 	if (state == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_POINTER(state);

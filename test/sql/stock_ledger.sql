@@ -1,6 +1,7 @@
 -- stock_ledger() and stock_snapshots(), against plain SQL
 \set VERBOSITY sqlstate
-SET search_path = public, ecomsocial;
+CREATE SCHEMA ledger;
+SET search_path = ledger, ecomsocial;
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
 SET jit = off;
