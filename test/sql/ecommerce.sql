@@ -84,3 +84,10 @@ SELECT count(*) FROM ecomsocial.create_ecommerce('last') WHERE object = 'order_l
 SELECT rel FROM ecomsocial.model;
 DROP SCHEMA last CASCADE;
 DROP SCHEMA taken;
+
+-- Adopting is for the tables of a model that is registered no more (what it does then: test/t/life.pl)
+SELECT count(*) FROM ecomsocial.create_ecommerce('kept') WHERE object = 'order_line_as_sold';
+SELECT * FROM ecomsocial.adopt_ecommerce('kept');
+SELECT * FROM ecomsocial.adopt_ecommerce('nowhere');
+SELECT * FROM ecomsocial.adopt_social('kept');
+DROP SCHEMA kept CASCADE;

@@ -79,5 +79,26 @@ SELECT ecomsocial.scd2_refresh('public.item'), ecomsocial.scd2_forget('public.it
 SELECT ecomsocial.scd2_disable('public.item');
 SELECT count(*) FROM ecomsocial.create_ecommerce(partition_by => 'month');
 SELECT count(*) FROM ecomsocial.create_social(partition_by => 'day');
+-- both models: writing, refreshing, every report
+INSERT INTO ecommerce.product_category (product_category_id, category_name, parent_category_id) VALUES (1, 'a', NULL), (2, 'b', 1);
+INSERT INTO ecommerce.product (product_id, product_title, product_category_id, unit_price, created_at, updated_at) VALUES (1, 'p', 2, 5, '2024-01-01 UTC', '2024-01-01 UTC');
+INSERT INTO ecommerce.customer (customer_id, country, updated_at) VALUES (1, 'c', '2024-01-01 UTC');
+INSERT INTO ecommerce.order_line (order_id, order_time, customer_id, product_id, count) VALUES (1, '2024-02-01 UTC', 1, 1, 2), (2, '2024-03-01 UTC', 1, 1, 1);
+INSERT INTO ecommerce.inventory_event (event_type, event_time, product_id, quantity_change) VALUES ('receipt', '2024-02-01 UTC', 1, 9), ('sale', '2024-02-02 UTC', 1, -2);
+INSERT INTO social."user" (user_id, status, created_at, updated_at) VALUES (1, 'active', '2024-01-01 UTC', '2024-01-01 UTC');
+INSERT INTO social.content_event (event_time, event_type, viewer_id) VALUES ('2024-02-01 UTC', 'login', 1), ('2024-03-01 UTC', 'login', 1);
+INSERT INTO social.ad_event (event_time, event_type, user_id) VALUES ('2024-02-01 UTC', 'click', 1);
+CALL ecomsocial.refresh_model('ecommerce');
+CALL ecomsocial.refresh_model('social');
+INSERT INTO ecommerce.order_line (order_id, order_time, customer_id, product_id, count) VALUES (3, '2024-02-01 UTC', 1, 1, 1);
+INSERT INTO ecommerce.inventory_event (event_type, event_time, product_id, quantity_change) VALUES ('stocktake', '2024-02-01 UTC', 1, 4);
+INSERT INTO social.content_event (event_time, event_type, viewer_id) VALUES ('2024-02-15 UTC', 'login', 1);
+CALL ecomsocial.refresh_model('ecommerce');
+CALL ecomsocial.refresh_model('social');
+\pset tuples_only on
+SELECT pg_catalog.format('SELECT %L, pg_catalog.count(t) FROM %I.%s t;', object, schema, object) AS report
+FROM (SELECT 'ecommerce' AS schema, * FROM ecomsocial.model_contents('ecommerce') UNION ALL
+      SELECT 'social', * FROM ecomsocial.model_contents('social')) m
+\gexec
 \c :suite
 DROP DATABASE hostile_path;
