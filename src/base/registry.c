@@ -1,6 +1,6 @@
 /*
  * registry.c
- *		Who may enter rows into the registry tables.
+ *		Who owns what the registry tables name, and so may enter their rows.
  *
  * The registry tables belong to the extension, and so to the superuser that a
  * trusted extension is installed as.  The modules write them after checks of
@@ -23,26 +23,33 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/registry.h"
 
 PG_FUNCTION_INFO_V1(ecs_registry_check);
 
-static void
-check_owner(Oid relid)
+Oid
+ecs_relation_owner(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Form_pg_class form;
+	Oid			owner;
 
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
-	form = (Form_pg_class) GETSTRUCT(tuple);
-	if (!has_privs_of_role(GetUserId(), form->relowner))
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+static void
+check_owner(Oid relid)
+{
+	if (!has_privs_of_role(GetUserId(), ecs_relation_owner(relid)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of relation %s", NameStr(form->relname)),
+				 errmsg("must be owner of relation %s", get_rel_name(relid)),
 				 errhint("Rows of the registry are made by the functions of the extension, and by the restore of a dump.")));
-	ReleaseSysCache(tuple);
 }
 
 /* BEFORE INSERT FOR EACH ROW */

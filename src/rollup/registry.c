@@ -15,9 +15,7 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_class.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -27,30 +25,15 @@
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/registry.h"
 #include "rollup/rollup.h"
-
-static Oid
-relation_owner(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
 
 Oid
 ecs_registry_owner(void)
 {
-	return relation_owner(get_relname_relid("rollups", get_namespace_oid(ECS_SCHEMA, false)));
+	return ecs_relation_owner(get_relname_relid("rollups", get_namespace_oid(ECS_SCHEMA, false)));
 }
 
 static void
@@ -224,7 +207,7 @@ ecs_rollup_load(Oid target, bool missing_ok)
 	}
 	rollup = palloc0(sizeof(EcsRollup));
 	rollup->target = target;
-	rollup->owner = relation_owner(target);
+	rollup->owner = ecs_relation_owner(target);
 	rollup->name = ecs_relation_name(target);
 	rollup->zone = ecs_spi_text(0, 1);
 	rollup->period = ecs_spi_text(0, 2);

@@ -37,6 +37,7 @@
 #include "utils/typcache.h"
 
 #include "base/compat.h"
+#include "base/registry.h"
 #include "scd2/scd2.h"
 
 PG_FUNCTION_INFO_V1(ecs_scd2_register);
@@ -86,21 +87,6 @@ ecs_scd2_qualified_name(Oid relid)
 				 errdetail("It belongs to a versioned table, and was dropped."),
 				 errhint("Call ecomsocial.scd2_disable and then ecomsocial.scd2_enable.")));
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
-}
-
-static Oid
-relation_owner(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
 }
 
 /* The attribute of a column that the registry names */
@@ -215,11 +201,11 @@ build_table(Relation rel, Oid root, HeapTuple tuple, TupleDesc regdesc)
 	table->context = context;
 	table->relid = RelationGetRelid(rel);
 	table->root = root;
-	table->owner = relation_owner(root);
+	table->owner = ecs_relation_owner(root);
 	table->hub = DatumGetObjectId(values[REG_HUB - 1]);
 	table->name = ecs_scd2_qualified_name(root);
 	table->hub_name = ecs_scd2_qualified_name(table->hub);
-	table->hub_owner = relation_owner(table->hub);
+	table->hub_owner = ecs_relation_owner(table->hub);
 	if (!nulls[REG_REMEMBERED - 1])
 	{
 		table->remembered = DatumGetObjectId(values[REG_REMEMBERED - 1]);
@@ -519,7 +505,7 @@ write_registry(const char *sql, int nargs, Oid *types, Datum *values, const char
 
 	GetUserIdAndSecContext(&user, &context);
 	SPI_connect();
-	SetUserIdAndSecContext(relation_owner(registry_oid()), context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	SetUserIdAndSecContext(ecs_relation_owner(registry_oid()), context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
 	rc = SPI_execute_with_args(sql, nargs, types, values, nulls, false, 0);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(rc));
@@ -532,7 +518,7 @@ write_registry(const char *sql, int nargs, Oid *types, Datum *values, const char
 static void
 check_owner(Oid relid)
 {
-	if (!has_privs_of_role(GetUserId(), relation_owner(relid)))
+	if (!has_privs_of_role(GetUserId(), ecs_relation_owner(relid)))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
 }
 
