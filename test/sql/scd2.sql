@@ -33,7 +33,7 @@ INSERT INTO thing (id, region, name, born) VALUES (1, 'eu', 'old', '2020-01-01')
 SET client_min_messages = notice;
 SELECT scd2_enable('thing', '{region,id}', overwrite => '{seen,number}', fixed => '{born}', updated_at => 'updated_at', created_at => 'born');
 SET client_min_messages = warning;
-SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'thing'::regclass ORDER BY 1;
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'thing'::regclass AND contype <> 'n' ORDER BY 1;
 SELECT region, id, valid_from = born AS from_birth, valid_to, is_current FROM thing;
 SELECT * FROM thing_hub;
 SELECT key_columns, history_columns, overwrite_columns, fixed_columns FROM scd2_table WHERE rel = 'thing'::regclass;
