@@ -191,10 +191,12 @@ check_no_cycle(const Request *request, Oid source)
 				 errmsg("rollup %s would read itself through %s", request->name, ecs_relation_name(source))));
 }
 
-/* Collect which parameters a query uses */
+/* Collect which parameters a query uses: context is bool used[2] */
 static bool
-find_params(Node *node, bool used[2])
+find_params(Node *node, void *context)
 {
+	bool	   *used = context;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, Param))
@@ -206,8 +208,8 @@ find_params(Node *node, bool used[2])
 		return false;
 	}
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, find_params, used, 0);
-	return expression_tree_walker(node, find_params, used);
+		return query_tree_walker((Query *) node, find_params, context, 0);
+	return expression_tree_walker(node, find_params, context);
 }
 
 /* The query is one SELECT whose answer for a range depends on the tables alone */
