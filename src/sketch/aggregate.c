@@ -39,7 +39,7 @@ ecs_sketch_combine(PG_FUNCTION_ARGS)
 
 	if (state != NULL && other != NULL)
 	{
-		ecs_state_view(other, &view);
+		ecs_view_state(other, &view);
 		state = ecs_state_merge(state, &view);
 	}
 	else if (state == NULL)
@@ -62,6 +62,6 @@ ecs_sketch_final_count(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_INT64(0);
-	ecs_state_view((EcsState *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0)), &view);
+	ecs_view_state((EcsState *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0)), &view);
 	PG_RETURN_INT64(ecs_count_view(&view));
 }

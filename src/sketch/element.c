@@ -109,13 +109,13 @@ state_for_element(FunctionCallInfo fcinfo)
 }
 
 static Datum
-add_to_sketch(Datum sketch, uint64 hash)
+add_to_sketch(Datum sketch, uint32 token)
 {
 	EcsScratch	scratch;
 	EcsView		view;
 
 	ecs_view_datum(sketch, &view, &scratch);
-	PG_RETURN_BYTEA_P(ecs_sketch_of_state(ecs_state_add(ecs_state_of_view(&view), hash)));
+	PG_RETURN_BYTEA_P(ecs_sketch_of_state(ecs_state_with(ecs_state_of_view(&view), token)));
 }
 
 /* Both functions of a type; the last line is there for the semicolon that follows */
@@ -129,14 +129,14 @@ ecs_sketch_transition_##type(PG_FUNCTION_ARGS) \
 	EcsState   *state = state_for_element(fcinfo); \
 \
 	if (!PG_ARGISNULL(1)) \
-		state = ecs_state_add(state, element_##type(PG_GETARG_DATUM(1))); \
+		state = ecs_state_with(state, ecs_token_of_hash(element_##type(PG_GETARG_DATUM(1)))); \
 	PG_RETURN_POINTER(state); \
 } \
 \
 Datum \
 ecs_sketch_add_##type(PG_FUNCTION_ARGS) \
 { \
-	return add_to_sketch(PG_GETARG_DATUM(0), element_##type(PG_GETARG_DATUM(1))); \
+	return add_to_sketch(PG_GETARG_DATUM(0), ecs_token_of_hash(element_##type(PG_GETARG_DATUM(1)))); \
 } \
 extern Datum ecs_sketch_add_##type(PG_FUNCTION_ARGS)
 

@@ -177,12 +177,12 @@ ecs_sketch_overlap(PG_FUNCTION_ARGS)
 	/* all three at the precision that both can have */
 	b = ecs_state_reduce(ecs_state_of_view(&view), a->precision);
 	a = ecs_state_reduce(a, b->precision);
-	ecs_state_view(a, &view);
+	ecs_view_state(a, &view);
 	of_a = ecs_estimate_view(&view);
-	ecs_state_view(b, &view);
+	ecs_view_state(b, &view);
 	of_b = ecs_estimate_view(&view);
 	a = ecs_state_merge(a, &view);
-	ecs_state_view(a, &view);
+	ecs_view_state(a, &view);
 	of_both = ecs_estimate_view(&view);
 
 	overlap = of_a.count + of_b.count - of_both.count;

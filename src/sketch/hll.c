@@ -43,7 +43,7 @@ import_hll(const uint8 *bytes, size_t len)
 	{
 		state = ecs_state_create(ECS_TOKENS, header.log2m, 0);
 		for (i = 0; i < len / 8; i++)
-			state = ecs_state_add(state, ecs_hll_explicit_hash(bytes, i));
+			state = ecs_state_with(state, ecs_token_of_hash(ecs_hll_explicit_hash(bytes, i)));
 		return ecs_sketch_of_state(state);
 	}
 	state = ecs_state_create(ECS_REGISTERS, header.log2m, 0);
@@ -73,6 +73,7 @@ export_hll(const EcsView *view, const EcsHllHeader *header)
 	EcsState   *registers = ecs_state_merge(ecs_state_create(ECS_REGISTERS, view->precision, 0), view);
 	bytea	   *result = palloc(VARHDRSZ + ecs_hll_bound(header));
 
+	ecs_state_settle(registers);
 	SET_VARSIZE(result, VARHDRSZ + ecs_hll_write(ecs_state_registers(registers), header, (uint8 *) VARDATA(result)));
 	return result;
 }

@@ -13,7 +13,8 @@ size_t
 ecs_state_size(EcsForm form, int precision, int log2_slots)
 {
 	return sizeof(EcsState) +
-		(form == ECS_TOKENS ? sizeof(uint32_t) << log2_slots : (size_t) 1 << precision);
+		(form == ECS_TOKENS ? sizeof(uint32_t) << log2_slots :
+		 sizeof(uint32_t) * ECS_MAX_WAITING + ((size_t) 1 << precision));
 }
 
 static inline uint32_t
@@ -44,7 +45,7 @@ ecs_state_init(EcsState *state, EcsForm form, EcsFlavour flavour, int precision,
 }
 
 bool
-ecs_state_add_token(EcsState *state, uint32_t token)
+ecs_state_add_to_table(EcsState *state, uint32_t token)
 {
 	uint32_t	mask = (UINT32_C(1) << state->log2_slots) - 1;
 	uint32_t	slot = (token - 1) >> (32 - state->log2_slots);
@@ -84,7 +85,34 @@ ecs_state_grow(EcsState *to, const EcsState *from)
 	ecs_state_init(to, ECS_TOKENS, ECS_ULL, from->precision, from->log2_slots + 1);
 	for (slot = 0; slot < UINT32_C(1) << from->log2_slots; slot++)
 		if (from->data[slot] != 0)
-			(void) ecs_state_add_token(to, from->data[slot]);
+			(void) ecs_state_add_to_table(to, from->data[slot]);
+}
+
+/*
+ * The register after update value k, without branches: what k is to a register is
+ * anybody's guess.  The smaller of the two values moves its bits, its own first,
+ * down to those of the larger one.
+ */
+static inline uint8_t
+update_register(uint8_t reg, int k)
+{
+	uint32_t	value = k << 2;
+	uint32_t	high = reg > value ? reg : value;
+	uint32_t	low = reg > value ? value : reg;
+	uint64_t	bits = (low & 3) | (low != 0 ? 4 : 0);
+
+	return high | (bits >> ((high >> 2) - (low >> 2)) & 3);
+}
+
+/* "known" is the bits of a register that its flavour knows */
+static inline void
+add_to_registers(uint8_t *registers, int precision, uint8_t known, uint32_t token)
+{
+	uint64_t	hash = ecs_hash_of_token(token);
+	uint8_t    *reg = registers + (hash & ((UINT64_C(1) << precision) - 1));
+	uint64_t	rest = (hash >> precision) | (UINT64_C(1) << (64 - precision));
+
+	*reg = update_register(*reg, __builtin_ctzll(rest) + 1) & known;
 }
 
 void
@@ -95,7 +123,7 @@ ecs_state_to_registers(EcsState *to, const EcsState *from)
 	ecs_state_init(to, ECS_REGISTERS, ECS_ULL, from->precision, 0);
 	for (slot = 0; slot < UINT32_C(1) << from->log2_slots; slot++)
 		if (from->data[slot] != 0)
-			ecs_registers_add(ecs_state_registers(to), to->precision, ecs_hash_of_token(from->data[slot]));
+			add_to_registers(ecs_state_registers(to), to->precision, 255, from->data[slot]);
 }
 
 /*
@@ -242,6 +270,19 @@ ecs_state_merge_registers(EcsState *state, const EcsView *view)
 }
 
 void
+ecs_state_settle(EcsState *state)
+{
+	uint8_t		known = state->flavour == ECS_HLL ? 255 & ~3 : 255;
+	uint32_t	i;
+
+	if (ecs_state_is_settled(state))
+		return;
+	for (i = 0; i < state->count; i++)
+		add_to_registers(ecs_state_registers(state), state->precision, known, state->data[i]);
+	state->count = 0;
+}
+
+void
 ecs_state_view(const EcsState *state, EcsView *view)
 {
 	view->precision = state->precision;
@@ -249,7 +290,7 @@ ecs_state_view(const EcsState *state, EcsView *view)
 	view->form = (EcsForm) state->form;
 	view->tokens = state->form == ECS_TOKENS ? UINT32_C(1) << state->log2_slots : 0;
 	view->token = state->data;
-	view->registers = (const uint8_t *) state->data;
+	view->registers = (const uint8_t *) (state->data + ECS_MAX_WAITING);
 }
 
 /* Insertion sort: the tokens of a state stand almost in order, those of a stored sketch in order */

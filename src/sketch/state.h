@@ -61,12 +61,17 @@ typedef enum EcsForm
  * The working form is flat, since it is also the transition state of the
  * aggregates: the first field is a varlena header, always of the whole
  * allocation.  "data" is either a hash table of tokens, at most three quarters
- * full, or registers.
+ * full, or registers behind a few tokens that wait to be added to them.
  *
  * The table is a power of two of slots, a token's home being given by its top
  * bits, and collisions go to the next slot.  So the tokens stand almost in order,
  * and sorting them costs one pass.  (Elements chosen to collide make it quadratic,
  * which the limit on their number bounds.)
+ *
+ * Where rows go to thousands of groups in turn, the registers of each have left
+ * the processor's nearer caches when its next row comes.  The waiting tokens share
+ * a cache line with the header, and are added all at once, which fetches their
+ * registers side by side.  Registers are complete only when none wait.
  */
 typedef struct EcsState
 {
@@ -75,9 +80,11 @@ typedef struct EcsState
 	uint8_t		flavour;		/* EcsFlavour; ECS_ULL when tokens */
 	uint8_t		form;			/* EcsForm */
 	uint8_t		log2_slots;		/* tokens only */
-	uint32_t	count;			/* tokens only */
+	uint32_t	count;			/* of tokens in the table, or waiting */
 	uint32_t	data[];
 } EcsState;
+
+#define ECS_MAX_WAITING			((64 - sizeof(EcsState)) / sizeof(uint32_t))
 
 /*
  * The contents of a sketch of any form, to read only.  Tokens are an array in
@@ -96,7 +103,7 @@ typedef struct EcsView
 static inline uint8_t *
 ecs_state_registers(EcsState *state)
 {
-	return (uint8_t *) state->data;
+	return (uint8_t *) (state->data + ECS_MAX_WAITING);
 }
 
 /*
@@ -123,12 +130,11 @@ extern int	ecs_log2_slots(uint32_t count);
 extern void ecs_state_init(EcsState *state, EcsForm form, EcsFlavour flavour, int precision, int log2_slots);
 
 /*
- * Add a token or an element, by its hash.  False when the table of tokens is
- * full: then the state is to be grown first.
+ * Add a token.  False when the table of tokens is full: then the state is to be
+ * grown first.
  */
-extern bool ecs_state_add_token(EcsState *state, uint32_t token);
-
-static inline bool ecs_state_add_hash(EcsState *state, uint64_t hash);
+static inline bool ecs_state_add(EcsState *state, uint32_t token);
+extern bool ecs_state_add_to_table(EcsState *state, uint32_t token);
 
 /* The size of the next larger state, and the move into it */
 extern size_t ecs_state_grown_size(const EcsState *state);
@@ -146,9 +152,29 @@ extern void ecs_state_to_registers(EcsState *to, const EcsState *from);
 /* Merge registers into a state of registers that was fitted to them */
 extern void ecs_state_merge_registers(EcsState *state, const EcsView *view);
 
-/* Every view has tokens or registers; an array of tokens without zeros is sorted by this */
+/* Add the waiting tokens; to be done before anybody looks at registers */
+extern void ecs_state_settle(EcsState *state);
+
+static inline bool
+ecs_state_is_settled(const EcsState *state)
+{
+	return state->form == ECS_TOKENS || state->count == 0;
+}
+
+/* See into a settled state */
 extern void ecs_state_view(const EcsState *state, EcsView *view);
+
+/* The tokens of a view in ascending order, without zeros; returns their number */
 extern uint32_t ecs_collect_tokens(uint32_t *sorted, const EcsView *view);
+
+/* A hash that leads to the registers of the token's own, at any precision */
+static inline uint64_t
+ecs_hash_of_token(uint32_t token)
+{
+	uint64_t	lowest_one = UINT64_C(1) << (ECS_TOKEN_BITS - 1) << ((token - 1) & 63);
+
+	return (token - 1) >> (32 - ECS_TOKEN_BITS) | lowest_one << 1;
+}
 
 /* -------- adding one element, inline because it is done for every row -------- */
 
@@ -160,52 +186,14 @@ ecs_token_of_hash(uint64_t hash)
 	return ((uint32_t) (hash << (32 - ECS_TOKEN_BITS)) | (uint32_t) __builtin_ctzll(rest)) + 1;
 }
 
-/* A hash that leads to the same registers as the token's own, at any precision */
-static inline uint64_t
-ecs_hash_of_token(uint32_t token)
-{
-	uint32_t	zeros = (token - 1) & 63;
-
-	return ((token - 1) >> (32 - ECS_TOKEN_BITS)) |
-		(zeros < ECS_TOKEN_MAX_ZEROS ? UINT64_C(1) << (ECS_TOKEN_BITS + zeros) : 0);
-}
-
-/* The register after update value k */
-static inline uint8_t
-ecs_register_update(uint8_t reg, int k)
-{
-	int			u = reg >> 2;
-
-	if (k < u)
-		return u - k <= 2 ? reg | (4 >> (u - k)) : reg;
-	if (k == u)
-		return reg;
-	if (u == 0 || k - u > 2)
-		return k << 2;
-	return (k << 2) | (((4 | (reg & 3)) >> (k - u)) & 3);
-}
-
-static inline void
-ecs_registers_add(uint8_t *registers, int precision, uint64_t hash)
-{
-	uint8_t    *reg = registers + (hash & ((UINT64_C(1) << precision) - 1));
-	uint64_t	rest = (hash >> precision) | (UINT64_C(1) << (64 - precision));
-	int			k = __builtin_ctzll(rest) + 1;
-
-	/* the usual case, once a sketch has seen some elements */
-	if (k + 2 < *reg >> 2)
-		return;
-	*reg = ecs_register_update(*reg, k);
-}
-
 static inline bool
-ecs_state_add_hash(EcsState *state, uint64_t hash)
+ecs_state_add(EcsState *state, uint32_t token)
 {
 	if (state->form == ECS_TOKENS)
-		return ecs_state_add_token(state, ecs_token_of_hash(hash));
-	ecs_registers_add(ecs_state_registers(state), state->precision, hash);
-	if (state->flavour == ECS_HLL)
-		ecs_state_registers(state)[hash & ((UINT64_C(1) << state->precision) - 1)] &= ~3;
+		return ecs_state_add_to_table(state, token);
+	state->data[state->count++] = token;
+	if (state->count == ECS_MAX_WAITING)
+		ecs_state_settle(state);
 	return true;
 }
 

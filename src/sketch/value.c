@@ -43,12 +43,25 @@ ecs_sketch_of_view(const EcsView *view)
 	return result;
 }
 
+void
+ecs_view_state(const EcsState *state, EcsView *view)
+{
+	if (!ecs_state_is_settled(state))
+	{
+		EcsState   *copy = memcpy(palloc(VARSIZE(state)), state, VARSIZE(state));
+
+		ecs_state_settle(copy);
+		state = copy;
+	}
+	ecs_state_view(state, view);
+}
+
 bytea *
 ecs_sketch_of_state(const EcsState *state)
 {
 	EcsView		view;
 
-	ecs_state_view(state, &view);
+	ecs_view_state(state, &view);
 	return ecs_sketch_of_view(&view);
 }
 
@@ -105,10 +118,10 @@ grow(EcsState *state)
 }
 
 EcsState *
-ecs_state_enlarge(EcsState *state, uint64 hash)
+ecs_state_enlarge(EcsState *state, uint32 token)
 {
 	state = grow(state);
-	(void) ecs_state_add_hash(state, hash);
+	(void) ecs_state_add(state, token);
 	return state;
 }
 
@@ -144,7 +157,7 @@ ecs_state_merge(EcsState *state, const EcsView *view)
 	}
 	for (i = 0; i < view->tokens; i++)
 		if (view->token[i] != 0)
-			state = ecs_state_add(state, ecs_hash_of_token(view->token[i]));
+			state = ecs_state_with(state, view->token[i]);
 	return state;
 }
 

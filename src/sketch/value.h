@@ -35,16 +35,19 @@ extern bytea *ecs_sketch_of_bytes(const void *bytes, size_t len, int sqlstate);
  */
 extern EcsState *ecs_state_create(EcsForm form, int precision, uint32 tokens);
 extern EcsState *ecs_state_of_view(const EcsView *view);
-extern EcsState *ecs_state_enlarge(EcsState *state, uint64 hash);
+extern EcsState *ecs_state_enlarge(EcsState *state, uint32 token);
 extern EcsState *ecs_state_merge(EcsState *state, const EcsView *view);
 extern EcsState *ecs_state_reduce(EcsState *state, int precision);
 
+/* See into a state, which is left as it is: it may be another's */
+extern void ecs_view_state(const EcsState *state, EcsView *view);
+
 static inline EcsState *
-ecs_state_add(EcsState *state, uint64 hash)
+ecs_state_with(EcsState *state, uint32 token)
 {
-	if (likely(ecs_state_add_hash(state, hash)))
+	if (likely(ecs_state_add(state, token)))
 		return state;
-	return ecs_state_enlarge(state, hash);
+	return ecs_state_enlarge(state, token);
 }
 
 /* Errors 22023 unless it is a precision */

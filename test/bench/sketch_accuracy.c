@@ -35,9 +35,9 @@ create(EcsForm form, int precision)
 }
 
 static EcsState *
-add(EcsState *state, uint64_t hash)
+add(EcsState *state, uint32_t token)
 {
-	while (!ecs_state_add_hash(state, hash))
+	while (!ecs_state_add(state, token))
 	{
 		EcsState   *larger = malloc(ecs_state_grown_size(state));
 
@@ -49,12 +49,13 @@ add(EcsState *state, uint64_t hash)
 }
 
 static void
-note(Cell *cell, const EcsState *state, int size)
+note(Cell *cell, EcsState *state, int size)
 {
 	EcsView		view;
 	EcsEstimate estimate;
 	double		error;
 
+	ecs_state_settle(state);
 	ecs_state_view(state, &view);
 	estimate = ecs_sketch_estimate(&view);
 	error = rint(estimate.count) / size - 1;
@@ -78,7 +79,7 @@ run_trial(int64_t trial)
 
 		for (i = 1, n = 0; n < SIZES; i++)
 		{
-			state = add(state, ecs_hash_int64(trial << 32 | i));
+			state = add(state, ecs_token_of_hash(ecs_hash_int64(trial << 32 | i)));
 			if (i == sizes[n])
 				note(&cells[n++][p], state, (int) i);
 		}

@@ -58,9 +58,9 @@ encode(const EcsView *view)
 
 /* The working form, NULL unless the bytes are a sketch */
 static EcsState *
-add_to_state(EcsState *state, uint64_t hash)
+add_to_state(EcsState *state, uint32_t token)
 {
-	while (!ecs_state_add_hash(state, hash))
+	while (!ecs_state_add(state, token))
 	{
 		EcsState   *larger = allocate(ecs_state_grown_size(state));
 
@@ -90,7 +90,7 @@ merge(EcsState *state, const EcsView *view)
 	else
 		for (i = 0; i < view->tokens; i++)
 			if (view->token[i] != 0)
-				state = add_to_state(state, ecs_hash_of_token(view->token[i]));
+				state = add_to_state(state, view->token[i]);
 	return state;
 }
 
@@ -125,10 +125,11 @@ read_state(const Sketch *sketch)
 }
 
 static Sketch
-write_state(const EcsState *state)
+write_state(EcsState *state)
 {
 	EcsView		view;
 
+	ecs_state_settle(state);
 	ecs_state_view(state, &view);
 	return encode(&view);
 }
@@ -160,6 +161,7 @@ unite(const Sketch *a, const Sketch *b)
 	EcsView		view;
 	Sketch		result;
 
+	ecs_state_settle(other);
 	ecs_state_view(other, &view);
 	state = merge(state, &view);
 	result = write_state(state);
@@ -280,7 +282,7 @@ main(int argc, char **argv)
 
 				ecs_state_init(state, ECS_TOKENS, ECS_ULL, p, ECS_MIN_LOG2_SLOTS);
 				for (i = 0; i < sizes[n]; i++)
-					state = add_to_state(state, ecs_hash_int64(i));
+					state = add_to_state(state, ecs_token_of_hash(ecs_hash_int64(i)));
 				if (hll && !ecs_state_fit(state, p, ECS_HLL, ECS_REGISTERS))
 				{
 					EcsState   *registers = allocate(ecs_state_size(ECS_REGISTERS, p, 0));
