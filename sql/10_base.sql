@@ -9,3 +9,7 @@ CREATE FUNCTION registry_check() RETURNS trigger
 COMMENT ON FUNCTION registry_check()
     IS 'trigger of the registry tables: who enters a row, as the restore of a dump does, must own each relation that the row names';
 
+
+CREATE FUNCTION is_distributed(rel regclass) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'ecs_is_distributed_rel' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION is_distributed(regclass) IS 'whether Citus manages a table, so that its triggers fire on other nodes';

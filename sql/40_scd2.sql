@@ -189,6 +189,11 @@ BEGIN
 		RAISE EXCEPTION '% cannot be versioned', rel USING ERRCODE = 'wrong_object_type',
 			DETAIL = 'Only ordinary and partitioned tables can, not views, foreign or temporary tables, partitions or tables with inheritance.';
 	END IF;
+	IF ecomsocial.is_distributed(rel) THEN
+		RAISE EXCEPTION '% is managed by Citus and cannot be versioned', rel USING ERRCODE = 'feature_not_supported',
+			DETAIL = 'Its triggers would fire on the nodes that hold its shards, where the registry of this one is not known.',
+			HINT = 'Keep versions in a table of this node.';
+	END IF;
 	EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', rel);
 	IF EXISTS (SELECT FROM ecomsocial.scd2_table s WHERE s.rel = scd2_enable.rel) THEN
 		RAISE EXCEPTION 'table % is versioned already', rel USING ERRCODE = 'object_not_in_prerequisite_state',

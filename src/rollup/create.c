@@ -46,6 +46,7 @@
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
+#include "base/citus.h"
 #include "base/compat.h"
 #include "rollup/rollup.h"
 
@@ -134,6 +135,12 @@ check_source(Request *request, Oid source, const char *column)
 				 errdetail("Changes of a source are captured by triggers, which only tables have.")));
 	if (!object_ownercheck(RelationRelationId, source, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
+	if (ecs_is_distributed(source))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s is managed by Citus", name),
+				 errdetail("Its triggers would note changes on the nodes that hold its shards, where no refresh sees them."),
+				 errhint("Keep an aggregate table with INSERT ... SELECT ... ON CONFLICT; docs/citus.md has examples.")));
 	if (source == request->existing)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
