@@ -1,32 +1,76 @@
 /*
  * scd2.h
- *		Versioned tables: what the files of this module know of one another.
+ *		Versioned tables: what is known of one, statements about it, and what
+ *		this session does to it.
  *
- * table.c finds out what the registry says of a table and keeps it; trigger.c
- * makes versions of plain DML; write.c is the engine of the functions.
+ * The files of this module, each using only those before it:
+ *
+ *	table.c				what the registry says of a table, kept
+ *	text.c				statements, written as templates
+ *	notes.c				the versions that this transaction started
+ *	run.c				statements in a mode that the triggers know
+ *	direct.c			reading and writing at the level of the executor
+ *	row_trigger.c		plain DML: the period of a row
+ *	statement_trigger.c	plain DML: closed copies, hub rows
+ *	event.c				one event, and the version it makes	(engine.h)
+ *	batch.c				events in stores, sorted by class
+ *	fold.c				the history of a key, made anew from its events
+ *	apply.c				what a batch of events does
+ *	merge.c				scd2_merge: the source
+ *	upsert.c			scd2_upsert, scd2_close: one event
+ *	register.c			the registry's rows
+ *	settings.c			settings
  */
 #ifndef ECS_SCD2_H
 #define ECS_SCD2_H
 
+#include "access/skey.h"
 #include "executor/spi.h"
-#include "lib/stringinfo.h"
+#include "nodes/execnodes.h"
 #include "utils/relcache.h"
+#include "utils/snapshot.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+/* Columns of the registry */
+enum
+{
+	ECS_SCD2_REG_REL = 1,
+	ECS_SCD2_REG_HUB,
+	ECS_SCD2_REG_REMEMBERED,
+	ECS_SCD2_REG_KEYS,
+	ECS_SCD2_REG_HISTORY,
+	ECS_SCD2_REG_OVERWRITE,
+	ECS_SCD2_REG_FIXED,
+	ECS_SCD2_REG_FROM,
+	ECS_SCD2_REG_TO,
+	ECS_SCD2_REG_CURRENT,
+	ECS_SCD2_REG_STAMP,
+	ECS_SCD2_REG_SEQUENCE,
+	ECS_SCD2_REG_CREATED,
+	ECS_SCD2_REG_OPEN_START,
+	ECS_SCD2_REG_COLUMNS = ECS_SCD2_REG_OPEN_START
+};
+
+/* What a column is for: bits, so that several make a set */
 typedef enum EcsScd2Role
 {
-	ECS_SCD2_SKIP,				/* dropped or generated */
-	ECS_SCD2_KEY,
-	ECS_SCD2_HISTORY,			/* type 2: a change makes a version */
-	ECS_SCD2_OVERWRITE,			/* type 1: updated in place */
-	ECS_SCD2_FIXED,				/* type 0: keeps its first value */
-	ECS_SCD2_STAMP,				/* updated_at: never compared */
-	ECS_SCD2_SEQUENCE,			/* orders events of one moment */
-	ECS_SCD2_FROM,
-	ECS_SCD2_TO,
-	ECS_SCD2_CURRENT
+	ECS_SCD2_SKIP = 0,			/* dropped or generated */
+	ECS_SCD2_KEY = 1 << 0,
+	ECS_SCD2_HISTORY = 1 << 1,	/* type 2: a change makes a version */
+	ECS_SCD2_OVERWRITE = 1 << 2,	/* type 1: updated in place */
+	ECS_SCD2_FIXED = 1 << 3,	/* type 0: keeps its first value */
+	ECS_SCD2_STAMP = 1 << 4,	/* updated_at: never compared */
+	ECS_SCD2_SEQUENCE = 1 << 5, /* orders events of one moment */
+	ECS_SCD2_FROM = 1 << 6,
+	ECS_SCD2_TO = 1 << 7,
+	ECS_SCD2_CURRENT = 1 << 8
 } EcsScd2Role;
+
+/* Roles of the columns whose values events bring, and of those that can be written */
+#define ECS_SCD2_VALUES		(ECS_SCD2_KEY | ECS_SCD2_HISTORY | ECS_SCD2_OVERWRITE | ECS_SCD2_FIXED | \
+							 ECS_SCD2_STAMP | ECS_SCD2_SEQUENCE)
+#define ECS_SCD2_ROW		(ECS_SCD2_VALUES | ECS_SCD2_FROM | ECS_SCD2_TO | ECS_SCD2_CURRENT)
 
 typedef struct EcsScd2Column
 {
@@ -45,21 +89,20 @@ typedef struct EcsScd2Column
 	FmgrInfo	equal_fn;
 } EcsScd2Column;
 
-/* Statements that are planned once for a table */
+/* Statements that are planned once for a table: see run.c */
 typedef enum EcsScd2Plan
 {
-	ECS_SCD2_COPY,				/* insert closed versions */
-	ECS_SCD2_HUB,				/* insert hub rows of new keys */
-	ECS_SCD2_LOCK,				/* lock hub rows of known keys */
-	ECS_SCD2_ADJUST,			/* begin a reopened key where its last version
-								 * ended */
-	ECS_SCD2_JOIN,				/* join neighbours that came to be equal */
-	ECS_SCD2_OVERLAP,			/* find what a repeatable read snapshot cannot
-								 * see */
-	ECS_SCD2_REMEMBER,			/* events without a trace */
-	ECS_SCD2_CURRENT_ROW,		/* of one key: lock its current version, */
-	ECS_SCD2_HUB_ROW,			/* make its hub row, */
-	ECS_SCD2_LOCK_KEY,			/* lock its hub row */
+	ECS_SCD2_COPY,
+	ECS_SCD2_HUB,
+	ECS_SCD2_LOCK,
+	ECS_SCD2_ADJUST,
+	ECS_SCD2_JOIN,
+	ECS_SCD2_OVERLAP,
+	ECS_SCD2_REMEMBER_ROWS,
+	ECS_SCD2_REMEMBER_FIRST,
+	ECS_SCD2_CURRENT_ROW,
+	ECS_SCD2_HUB_ROW,
+	ECS_SCD2_LOCK_KEY,
 	ECS_SCD2_PLANS
 } EcsScd2Plan;
 
@@ -82,7 +125,7 @@ typedef struct EcsScd2
 	int			natts;
 	EcsScd2Column *columns;		/* by attribute number - 1 */
 	int			nkeys;
-	AttrNumber *keys;
+	AttrNumber *keys;			/* in the order of the primary key */
 	AttrNumber	from;
 	AttrNumber	to;
 	AttrNumber	current;
@@ -93,11 +136,22 @@ typedef struct EcsScd2
 	const char *hub_name;
 	const char *remembered_name;
 	MemoryContext context;
-	FmgrInfo   *populate;		/* jsonb_populate_record() */
+	FmgrInfo   *populate;		/* jsonb_populate_record(), and its first
+								 * argument */
+	Datum		no_values;
 	SPIPlanPtr	plans[ECS_SCD2_PLANS];
 } EcsScd2;
 
+/* settings.c */
 extern void ecs_scd2_init(void);
+
+/* Whether triggers make versions for the current user: ecomsocial.versioning */
+extern bool ecs_scd2_versioning(Relation rel);
+
+/*
+ * table.c
+ */
+extern Oid	ecs_scd2_registry(void);
 
 /*
  * What is known of a table, NULL if it is not versioned.  Stays where it is
@@ -106,25 +160,57 @@ extern void ecs_scd2_init(void);
 extern EcsScd2 *ecs_scd2_find(Relation rel);
 extern EcsScd2 *ecs_scd2_require(Relation rel);
 
-/* Whether triggers make versions for the current user: ecomsocial.versioning */
-extern bool ecs_scd2_versioning(Relation rel);
+/* An error where statement triggers of ours are missing or disabled */
+extern void ecs_scd2_require_guard(const EcsScd2 *table, Relation rel);
+
+extern int	ecs_scd2_column_by_name(const EcsScd2 *table, const char *name);
+extern char *ecs_scd2_qualified_name(Oid relid);
 
 /* Equality of two values of a column, NULL equals NULL */
 extern bool ecs_scd2_same(const EcsScd2Column *column, Datum a, bool a_null, Datum b, bool b_null);
 
-extern int	ecs_scd2_column_by_name(const EcsScd2 *table, const char *name);
-extern char *ecs_scd2_qualified_name(Oid relid);
+/* "(a, b)=(1, 2)", from values by attribute number - 1, or from a tuple that begins with the key columns */
+extern char *ecs_scd2_describe_key(const EcsScd2 *table, const Datum *values);
 extern char *ecs_scd2_describe_tuple(const EcsScd2 *table, HeapTuple tuple, TupleDesc desc);
-extern void ecs_scd2_check_time(Relation rel, TimestampTz at);
-
-/* Pieces of statements */
-#define ECS_SCD2_MASK(role) (1 << (role))
-extern void ecs_scd2_put_columns(StringInfo sql, const EcsScd2 *table, const char *prefix, int roles);
-extern void ecs_scd2_put_keys(StringInfo sql, const EcsScd2 *table, const char *prefix);
-extern void ecs_scd2_put_key_match(StringInfo sql, const EcsScd2 *table, const char *a, const char *b);
-extern void ecs_scd2_put_same(StringInfo sql, const EcsScd2 *table, const char *a, const char *b, int roles);
 
 /*
+ * text.c: the language of the templates is told there
+ */
+extern char *ecs_scd2_sql(const EcsScd2 *table, const char *template,...);
+
+/* A template for a column; for each column with one of the roles that is given (NULL: all are) */
+extern char *ecs_scd2_for_column(const EcsScd2 *table, int i, const char *template);
+extern char *ecs_scd2_each(const EcsScd2 *table, int roles, const bool *given, const char *separator, const char *template);
+
+/* That two expressions, or the columns of two rows that are given, are the same, NULL being the same as NULL */
+extern char *ecs_scd2_equal(const EcsScd2Column *column, const char *a, const char *b);
+extern char *ecs_scd2_same_given(const EcsScd2 *table, const bool *given, const char *a, const char *b, int roles);
+
+/* The default of a column, as an expression */
+extern char *ecs_scd2_column_default(Relation rel, int i);
+
+/*
+ * notes.c
+ */
+
+/* The moment at which a version that follows one begun at "from" may start: now or just after */
+extern TimestampTz ecs_scd2_start_after(TimestampTz from);
+
+/* Whether this transaction started the version of the key that begins at "from"; any version at all */
+extern bool ecs_scd2_is_mine(const EcsScd2 *table, const Datum *values, TimestampTz from);
+extern bool ecs_scd2_has_started(void);
+extern void ecs_scd2_note_started(const EcsScd2 *table, const Datum *values, TimestampTz from);
+extern void ecs_scd2_note_ended(const EcsScd2 *table, const Datum *values);
+
+/*
+ * Where a version that follows one begun at "started" begins now: there too, if
+ * this transaction started that one.  The start is noted.
+ */
+extern TimestampTz ecs_scd2_next_start(const EcsScd2 *table, const Datum *values, TimestampTz started);
+
+/*
+ * run.c
+ *
  * How the triggers of one table look at the statement that runs.  Plain DML is
  * versioned; closed copies pass; a write of the engine brings its own
  * valid_from, and what it replaces is copied; the rows of an apply are final.
@@ -139,35 +225,70 @@ typedef enum EcsScd2Mode
 
 extern EcsScd2Mode ecs_scd2_mode(const EcsScd2 *table);
 
-typedef struct EcsScd2Running
-{
-	Oid			root;
-	EcsScd2Mode mode;
-	int			depth;			/* of triggers, that the mode is for */
-} EcsScd2Running;
+/* Calls a function in a mode, as a role (InvalidOid: the current one); both end with it, also by an error */
+extern void ecs_scd2_do(const EcsScd2 *table, EcsScd2Mode mode, Oid role, void (*action) (void *), void *arg);
 
-/* What writes between the two is in a mode; leave also on error */
-extern void ecs_scd2_enter(EcsScd2Running *outer, const EcsScd2 *table, EcsScd2Mode mode);
-extern void ecs_scd2_leave(const EcsScd2Running *outer);
+/* Runs a statement that is planned once, keys being values by attribute number - 1; returns the rows processed */
+extern uint64 ecs_scd2_run(EcsScd2 *table, EcsScd2Plan which, const Datum *keys);
 
-/*
- * Where a version that follows one begun at "started" begins now: there too, if
- * this transaction started that one.  The start is noted.
- */
-extern TimestampTz ecs_scd2_next_start(const EcsScd2 *table, const Datum *values, TimestampTz started);
-extern bool ecs_scd2_has_started(void);
-extern void ecs_scd2_note_started(const EcsScd2 *table, const Datum *values, TimestampTz started);
-
-/* Insert closed versions as the table's owner; false, and nothing is done, where that needs a statement */
-extern bool ecs_scd2_copy_directly(EcsScd2 *table, Relation rel, Tuplestorestate *closed);
+/* Runs any other, with the snapshot given or the usual one */
+extern uint64 ecs_scd2_run_once(EcsScd2 *table, const char *sql, EcsScd2Mode mode, Oid role, Snapshot snapshot);
 
 /* Names a tuplestore for the statements of the current SPI connection */
 extern void ecs_scd2_name_store(const char *name, TupleDesc desc, Tuplestorestate *store);
 
-extern SPIPlanPtr ecs_scd2_plan(EcsScd2 *table, EcsScd2Plan which, const char *sql, int nargs, Oid *types);
+/*
+ * direct.c
+ */
+typedef struct EcsScd2Direct
+{
+	EcsScd2    *table;
+	Relation	rel;
+	EState	   *estate;
+	ResultRelInfo *target;
+	EPQState	epq;
+} EcsScd2Direct;
 
-/* Runs a plan in a mode, as a role (InvalidOid: the current one); returns the rows processed */
-extern uint64 ecs_scd2_run(EcsScd2 *table, SPIPlanPtr plan, Datum *values, const char *nulls,
-						   EcsScd2Mode mode, Oid role, Snapshot snapshot);
+/* Whether nothing stands in the way of writing so */
+extern bool ecs_scd2_can_write_directly(const EcsScd2 *table, Relation rel);
+
+/*
+ * Calls a function that updates and inserts, in the mode of the engine, as a
+ * role (InvalidOid: the current one).  "given": the columns that it updates.
+ */
+extern void ecs_scd2_write_directly(EcsScd2 *table, Relation rel, const bool *given, Oid role,
+									void (*write) (EcsScd2Direct *direct, void *arg), void *arg);
+extern void ecs_scd2_direct_update(EcsScd2Direct *direct, TupleTableSlot *old, TupleTableSlot *new);
+extern void ecs_scd2_direct_insert(EcsScd2Direct *direct, TupleTableSlot *slot);
+
+/* Finds the current version of a key and locks it, waiting for others */
+extern bool ecs_scd2_lock_current(EcsScd2 *table, Relation rel, const Datum *keys, TupleTableSlot *slot);
+
+/* Lookups by key and time in a primary key (key…, time) */
+typedef struct EcsScd2Lookup
+{
+	EcsScd2    *table;
+	Relation	rel;
+	Relation	index;
+	struct IndexScanDescData *scan;
+	ScanKeyData keys[INDEX_MAX_KEYS];
+} EcsScd2Lookup;
+
+extern void ecs_scd2_begin_lookup(EcsScd2Lookup *lookup, EcsScd2 *table, Relation rel, StrategyNumber strategy, Snapshot snapshot);
+extern void ecs_scd2_end_lookup(EcsScd2Lookup *lookup);
+
+/* Begins anew with a key; then gets its rows in the order of time */
+extern void ecs_scd2_look_up(EcsScd2Lookup *lookup, const Datum *keys, TimestampTz at);
+extern bool ecs_scd2_get_next(EcsScd2Lookup *lookup, TupleTableSlot *slot);
+
+/* The version in "old", ended at "to" */
+extern void ecs_scd2_form_closed(const EcsScd2 *table, TimestampTz to, TupleTableSlot *old, TupleTableSlot *closed);
+
+static inline void
+ecs_scd2_put_value(TupleTableSlot *slot, AttrNumber attnum, Datum value)
+{
+	slot->tts_values[attnum - 1] = value;
+	slot->tts_isnull[attnum - 1] = false;
+}
 
 #endif							/* ECS_SCD2_H */
