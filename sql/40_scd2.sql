@@ -64,6 +64,32 @@ CREATE FUNCTION scd2_as_of() RETURNS timestamptz
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ecs_scd2_as_of';
 COMMENT ON FUNCTION scd2_as_of() IS 'the moment of the setting ecomsocial.as_of, or the start of the transaction where it is empty';
 
+CREATE FUNCTION scd2_require_owner(rel regclass) RETURNS void
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = rel), 'USAGE') THEN
+		RAISE EXCEPTION 'must be owner of table %', rel USING ERRCODE = 'insufficient_privilege';
+	END IF;
+END $$;
+COMMENT ON FUNCTION scd2_require_owner(regclass) IS 'part of the functions that lay out, prune and forget: an error if the caller does not own the table';
+
+CREATE FUNCTION scd2_key_operators(rel regclass) RETURNS TABLE (n bigint, name name, operator text, type text)
+LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT k.n, a.attname, format('OPERATOR(%I.%s)', ns.nspname, o.oprname), format_type(a.atttypid, a.atttypmod)
+	FROM ecomsocial.scd2_table t
+	JOIN pg_index i ON i.indrelid = t.rel AND i.indisprimary
+	CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indclass::oid[]) WITH ORDINALITY k (attnum, opclass, n)
+	JOIN pg_attribute a ON a.attrelid = t.rel AND a.attnum = k.attnum
+	JOIN pg_opclass c ON c.oid = k.opclass
+	JOIN pg_amop m ON m.amopfamily = c.opcfamily AND m.amoplefttype = c.opcintype AND m.amoprighttype = c.opcintype AND m.amopstrategy = 3
+	JOIN pg_operator o ON o.oid = m.amopopr
+	JOIN pg_namespace ns ON ns.oid = o.oprnamespace
+	WHERE t.rel = scd2_key_operators.rel AND a.attname = ANY (t.key_columns)
+	ORDER BY k.n
+$$;
+COMMENT ON FUNCTION scd2_key_operators(regclass) IS
+	'part of scd2_refresh and of the functions that read: the key columns of a versioned table, each with the equality of its primary key and its type';
+
 CREATE FUNCTION scd2_refresh(rel regclass) RETURNS void
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -77,9 +103,11 @@ DECLARE
 	rights text;
 	filter text;
 	view text;
-	columns text;
+	columns text[];
+	present text[];
 	parameters text;
 	conditions text;
+	at text;
 BEGIN
 	SELECT * INTO t FROM ecomsocial.scd2_table s WHERE s.rel = scd2_refresh.rel;
 	IF NOT FOUND THEN
@@ -87,9 +115,7 @@ BEGIN
 			HINT = 'Call ecomsocial.scd2_enable first.';
 	END IF;
 	SELECT * INTO c FROM pg_class p WHERE p.oid = rel;
-	IF NOT pg_has_role(c.relowner, 'USAGE') THEN
-		RAISE EXCEPTION 'must be owner of table %', rel USING ERRCODE = 'insufficient_privilege';
-	END IF;
+	PERFORM ecomsocial.scd2_require_owner(rel);
 	SELECT quote_ident(n.nspname) INTO namespace FROM pg_namespace n WHERE n.oid = c.relnamespace;
 	self := format('%s.%I', namespace, c.relname);
 	owner := quote_ident(pg_get_userbyid(c.relowner));
@@ -110,39 +136,32 @@ BEGIN
 	END LOOP;
 
 	-- the views work with the rights of who uses them: those of the table decide
-	SELECT string_agg(format('v.%I', a.attname), ', ' ORDER BY a.attnum) INTO columns
+	SELECT array_agg(format('v.%I', a.attname) ORDER BY a.attnum) INTO columns
 	FROM pg_attribute a WHERE a.attrelid = rel AND a.attnum > 0 AND NOT a.attisdropped;
 	FOR kind, rights, filter IN VALUES
 			('current', 'SELECT, INSERT, UPDATE, DELETE', format('v.%I = ''infinity''', t.valid_to)),
 			('as_of', 'SELECT', format('v.%I <= ecomsocial.scd2_as_of() AND v.%I > ecomsocial.scd2_as_of()', t.valid_from, t.valid_to)) LOOP
 		view := format('%s.%I', namespace, c.relname || '_' || kind);
-		IF to_regclass(view) IS NOT NULL AND columns IS DISTINCT FROM (
-				SELECT string_agg(format('v.%I', a.attname), ', ' ORDER BY a.attnum)
-				FROM pg_attribute a WHERE a.attrelid = to_regclass(view) AND a.attnum > 0 AND NOT a.attisdropped) THEN
+		SELECT array_agg(format('v.%I', a.attname) ORDER BY a.attnum) INTO present
+		FROM pg_attribute a WHERE a.attrelid = to_regclass(view) AND a.attnum > 0 AND NOT a.attisdropped;
+		-- columns at its end are added to a view, and what depends on it stays
+		IF present <> columns[1:cardinality(present)] THEN
 			EXECUTE format('DROP VIEW %s', view);
 		END IF;
 		EXECUTE format('CREATE OR REPLACE VIEW %s WITH (security_invoker = true%s) AS SELECT %s FROM %s v WHERE %s',
-			view, CASE kind WHEN 'current' THEN ', check_option = cascaded' ELSE '' END, columns, self, filter);
+			view, CASE kind WHEN 'current' THEN ', check_option = cascaded' ELSE '' END, array_to_string(columns, ', '), self, filter);
 		EXECUTE format('ALTER VIEW %s OWNER TO %s', view, owner);
 		EXECUTE format('GRANT %s ON %s TO PUBLIC', rights, view);
 	END LOOP;
 
 	-- string bodies follow added and dropped columns by themselves, and are inlined
-	SELECT string_agg(format('%I %s', a.attname, format_type(a.atttypid, NULL)), ', ' ORDER BY k.n),
-		string_agg(format('w.%I OPERATOR(%I.%s) $%s', a.attname, ns.nspname, o.oprname, k.n + 1), ' AND ' ORDER BY k.n)
-	INTO parameters, conditions
-	FROM pg_index i
-	CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indclass::oid[]) WITH ORDINALITY k (attnum, opclass, n)
-	JOIN pg_attribute a ON a.attrelid = rel AND a.attnum = k.attnum
-	JOIN pg_opclass oc ON oc.oid = k.opclass
-	JOIN pg_amop m ON m.amopfamily = oc.opcfamily AND m.amoplefttype = oc.opcintype AND m.amoprighttype = oc.opcintype AND m.amopstrategy = 3
-	JOIN pg_operator o ON o.oid = m.amopopr
-	JOIN pg_namespace ns ON ns.oid = o.oprnamespace
-	WHERE i.indrelid = rel AND i.indisprimary AND a.attname <> t.valid_to;
+	SELECT string_agg(format('%I %s', o.name, o.type), ', ' ORDER BY o.n), string_agg(format('w.%I %s $%s', o.name, o.operator, o.n + 1), ' AND ' ORDER BY o.n)
+	INTO parameters, conditions FROM ecomsocial.scd2_key_operators(rel) o;
+	at := CASE WHEN 'at' = ANY (t.key_columns) THEN 'moment timestamptz' ELSE 'at timestamptz' END;
 	FOR parameters, filter IN VALUES
-			('at timestamptz', format('SELECT v.* FROM %s v WHERE v.%I OPERATOR(pg_catalog.<=) $1 AND v.%I OPERATOR(pg_catalog.>) $1',
+			(at, format('SELECT v.* FROM %s v WHERE v.%I OPERATOR(pg_catalog.<=) $1 AND v.%I OPERATOR(pg_catalog.>) $1',
 				self, t.valid_from, t.valid_to)),
-			('at timestamptz, ' || parameters, format('SELECT v.* FROM (SELECT w.* FROM %1$s w WHERE %2$s AND w.%3$I OPERATOR(pg_catalog.>) $1
+			(at || ', ' || parameters, format('SELECT v.* FROM (SELECT w.* FROM %1$s w WHERE %2$s AND w.%3$I OPERATOR(pg_catalog.>) $1
 				ORDER BY w.%3$I LIMIT 1) v WHERE v.%4$I OPERATOR(pg_catalog.<=) $1', self, conditions, t.valid_to, t.valid_from)) LOOP
 		view := format('%s.%I', namespace, c.relname || '_as_of');
 		EXECUTE format('CREATE OR REPLACE FUNCTION %s(%s) RETURNS SETOF %s LANGUAGE sql STABLE PARALLEL SAFE AS %L', view, parameters, self, filter);
@@ -181,9 +200,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'table % does not exist', rel USING ERRCODE = 'undefined_table';
 	END IF;
-	IF NOT pg_has_role(c.relowner, 'USAGE') THEN
-		RAISE EXCEPTION 'must be owner of table %', rel USING ERRCODE = 'insufficient_privilege';
-	END IF;
+	PERFORM ecomsocial.scd2_require_owner(rel);
 	IF c.relkind NOT IN ('r', 'p') OR c.relispartition OR c.relpersistence = 't'
 			OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = rel OR i.inhparent = rel AND c.relkind = 'r') THEN
 		RAISE EXCEPTION '% cannot be versioned', rel USING ERRCODE = 'wrong_object_type',
@@ -226,16 +243,37 @@ BEGIN
 		RAISE EXCEPTION 'column % is generated', bad USING ERRCODE = 'invalid_column_definition',
 			HINT = 'Generated columns follow the others and have no role of their own.';
 	END IF;
+	SELECT string_agg(quote_ident(k), ', ') INTO bad FROM unnest(key) k WHERE out_of_order AND k IN ('at', 'kind', 'sequence');
+	IF bad IS NOT NULL THEN
+		RAISE EXCEPTION 'key column % has the name of a column of the memory', bad USING ERRCODE = 'duplicate_column',
+			HINT = 'Rename it, or leave out_of_order.';
+	END IF;
 	SELECT quote_ident(a.attname), a.atttypid INTO col, found_type FROM pg_attribute a
 	WHERE a.attrelid = rel AND a.attname IN (updated_at, created_at) AND a.atttypid <> 'timestamptz'::regtype;
 	IF FOUND THEN
 		RAISE EXCEPTION 'column % has type %, not timestamp with time zone', col, found_type USING ERRCODE = 'datatype_mismatch';
 	END IF;
 
-	-- any other unique index would reject the second version of a row
+	-- nothing of the user's is replaced
+	SELECT min(o.name) INTO bad FROM (
+		SELECT format('%s.%I', namespace, o.relname) FROM pg_class o
+		WHERE o.relnamespace = c.relnamespace AND o.relname IN (c.relname || '_current', c.relname || '_as_of')
+		UNION ALL
+		SELECT p.oid::regprocedure::text FROM pg_proc p
+		WHERE p.pronamespace = c.relnamespace AND p.proname = c.relname || '_as_of' AND p.proargtypes[0] = 'timestamptz'::regtype) o (name);
+	IF bad IS NOT NULL THEN
+		RAISE EXCEPTION '% exists already', bad USING ERRCODE = 'duplicate_object',
+			DETAIL = format('Views %I and %I, and functions of the latter name, are to be made.', c.relname || '_current', c.relname || '_as_of'),
+			HINT = 'Rename or drop it.';
+	END IF;
+
+	-- any other unique index would reject the second version of a row; what depends on valid_to, or is restricted by is_current, does not
 	SELECT string_agg(i.indexrelid::regclass::text, ', ') INTO bad FROM pg_index i
-	WHERE i.indrelid = rel AND i.indisunique AND NOT i.indisprimary AND i.indpred IS NULL
-		AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = scd2_enable.valid_to AND a.attnum = ANY (i.indkey));
+	WHERE i.indrelid = rel AND (i.indisunique OR i.indisexclusion) AND NOT i.indisprimary
+		AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = scd2_enable.valid_to AND a.attnum = ANY (i.indkey))
+		AND NOT EXISTS (SELECT FROM pg_attribute a JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+				AND d.refclassid = 'pg_class'::regclass AND d.refobjid = rel AND d.refobjsubid = a.attnum
+			WHERE a.attrelid = rel AND a.attname IN (scd2_enable.valid_to, scd2_enable.is_current) AND a.attnum <> ALL (i.indkey));
 	IF bad IS NOT NULL THEN
 		RAISE EXCEPTION 'unique index % would allow one version only', bad USING ERRCODE = 'invalid_table_definition',
 			HINT = format('Make it a partial index, WHERE %I.', is_current);
@@ -436,6 +474,7 @@ LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_te
 DECLARE
 	t ecomsocial.scd2_table;
 	result text;
+	bad text;
 BEGIN
 	t := (ecomsocial.scd2_describe(rel)).t;
 	IF jsonb_typeof(key) <> 'object' OR (SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(key) k)
@@ -443,8 +482,12 @@ BEGIN
 		RAISE EXCEPTION 'key must be a JSON object of the key columns of %', rel USING ERRCODE = 'invalid_parameter_value',
 			DETAIL = format('They are %s.', array_to_string(t.key_columns, ', '));
 	END IF;
-	SELECT string_agg(format('v.%I = %L::%s', k, key ->> k, format_type(a.atttypid, a.atttypmod)), ' AND ')
-	INTO result FROM unnest(t.key_columns) k JOIN pg_attribute a ON a.attrelid = rel AND a.attname = k;
+	SELECT min(e.key) INTO bad FROM jsonb_each(scd2_key_condition.key) e WHERE e.value = 'null';
+	IF bad IS NOT NULL THEN
+		RAISE EXCEPTION 'key column % of a key of table % is null', quote_ident(bad), rel USING ERRCODE = 'not_null_violation';
+	END IF;
+	SELECT string_agg(format('v.%1$I %2$s (SELECT r.%1$I FROM jsonb_to_record(%3$L) r (%1$I %4$s))', o.name, o.operator, key, o.type), ' AND ' ORDER BY o.n)
+	INTO result FROM ecomsocial.scd2_key_operators(rel) o;
 	RETURN result;
 END $$;
 COMMENT ON FUNCTION scd2_key_condition(regclass, jsonb) IS 'part of scd2_history, scd2_diff and scd2_forget: the condition on the key columns, as SQL';
@@ -485,24 +528,24 @@ DECLARE
 BEGIN
 	d := ecomsocial.scd2_describe(rel);
 	t := d.t;
-	SELECT coalesce(string_agg(format('ROW(v.%I)::record *= ROW(v.p%s)::record', c, n), ' AND '), 'true') INTO same
+	SELECT coalesce(string_agg(format('ROW(v.%I)::record *= ROW(v."scd2 p%s")::record', c, n), ' AND '), 'true') INTO same
 	FROM unnest(d.compared) WITH ORDINALITY u (c, n);
 
 	RETURN QUERY EXECUTE format($q$
-		SELECT problem, %1$s, v.%3$I, NULL::text
-		FROM (SELECT *, lag(%4$I) OVER w AS before%7$s FROM %2$s WINDOW w AS (PARTITION BY %6$s ORDER BY %4$I, %3$I)) v
+		SELECT p.problem, %1$s, v.%3$I, NULL::text
+		FROM (SELECT *, lag(%4$I) OVER w AS "scd2 before"%7$s FROM %2$s WINDOW w AS (PARTITION BY %6$s ORDER BY %4$I, %3$I)) v
 		CROSS JOIN LATERAL (VALUES
-			('overlap', v.before > v.%3$I),
+			('overlap', v."scd2 before" > v.%3$I),
 			('empty period', v.%3$I >= v.%4$I),
 			('flag mismatch', v.%5$I IS DISTINCT FROM (v.%4$I = 'infinity')),
-			('equal neighbours', v.before = v.%3$I AND %8$s)) p (problem, found)
-		WHERE found
+			('equal neighbours', v."scd2 before" = v.%3$I AND %8$s)) p (problem, found)
+		WHERE p.found
 		UNION ALL
 		SELECT 'no hub row', %1$s, NULL, NULL FROM (SELECT DISTINCT %6$s FROM %2$s) v WHERE NOT EXISTS (SELECT FROM %9$s h WHERE %10$s)
 		ORDER BY 1, 2, 3$q$,
 		d.key_object, d.self, t.valid_from, t.valid_to, t.is_current, d.keys,
-		(SELECT string_agg(format(', lag(%I) OVER w AS p%s', c, n), '') FROM unnest(d.compared) WITH ORDINALITY u (c, n)),
-		same, t.hub, (SELECT string_agg(format('h.%I = v.%I', k, k), ' AND ') FROM unnest(t.key_columns) k));
+		(SELECT string_agg(format(', lag(%I) OVER w AS "scd2 p%s"', c, n), '') FROM unnest(d.compared) WITH ORDINALITY u (c, n)),
+		same, t.hub, (SELECT string_agg(format('h.%1$I %2$s v.%1$I', o.name, o.operator), ' AND ' ORDER BY o.n) FROM ecomsocial.scd2_key_operators(rel) o));
 
 	RETURN QUERY SELECT 'trigger missing'::text, NULL::jsonb, NULL::timestamptz, format('%s of %s', k, p.part)
 	FROM (SELECT scd2_validate.rel AS part UNION SELECT relid FROM pg_partition_tree(scd2_validate.rel)) p,
@@ -520,12 +563,13 @@ COMMENT ON FUNCTION scd2_validate(regclass) IS
 	'what is wrong with a versioned table: overlaps, empty periods, flags, equal neighbours, keys without hub row, missing triggers, BEFORE ROW triggers that run after ours; nothing if all is well';
 
 CREATE FUNCTION scd2_prune(rel regclass, before timestamptz) RETURNS bigint
-LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET ecomsocial.versioning = off AS $$
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET ecomsocial.versioning = off SET row_security = off AS $$
 DECLARE
 	d record;
 	pruned bigint;
 BEGIN
 	d := ecomsocial.scd2_describe(rel);
+	PERFORM ecomsocial.scd2_require_owner(rel);
 	IF before > clock_timestamp() THEN
 		RAISE EXCEPTION 'history can be pruned up to now' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
@@ -540,14 +584,21 @@ COMMENT ON FUNCTION scd2_prune(regclass, timestamptz) IS
 	'retention: deletes the versions that ended by a moment, and the events remembered before it; by the table''s owner; tells how many versions';
 
 CREATE FUNCTION scd2_forget(rel regclass, key jsonb) RETURNS bigint
-LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET ecomsocial.versioning = off AS $$
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET ecomsocial.versioning = off SET row_security = off AS $$
 DECLARE
 	d record;
 	condition text;
 	forgotten bigint;
 BEGIN
 	d := ecomsocial.scd2_describe(rel);
+	PERFORM ecomsocial.scd2_require_owner(rel);
+	IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+		RAISE EXCEPTION 'scd2_forget must see what others have just committed' USING ERRCODE = 'active_sql_transaction',
+			HINT = 'Call it in a transaction that is READ COMMITTED.';
+	END IF;
 	condition := ecomsocial.scd2_key_condition(rel, key);
+	-- whoever writes the key holds its current row, or its hub row: what he left is seen by the statements that follow
+	EXECUTE format('SELECT 1 FROM %s v WHERE %s AND v.%I = ''infinity'' FOR UPDATE', d.self, condition, (d.t).valid_to);
 	EXECUTE format('SELECT 1 FROM %s v WHERE %s FOR UPDATE', (d.t).hub, condition);
 	EXECUTE format('DELETE FROM %s v WHERE %s', d.self, condition);
 	GET DIAGNOSTICS forgotten = ROW_COUNT;

@@ -293,11 +293,15 @@ after_replace(EcsScd2 *table, TriggerData *trigger, EcsScd2Mode mode)
 	}
 }
 
+/* What is remembered of keys goes with them; a partition holds some of the keys */
 static void
 after_truncate(EcsScd2 *table)
 {
+	const char *sql = table->relid == table->root ? "DELETE FROM {memory}" :
+		"DELETE FROM {memory} m WHERE NOT EXISTS (SELECT FROM {table} t WHERE {match m t})";
+
 	if (table->remembered)
-		ecs_scd2_run_once(table, ecs_scd2_sql(table, "DELETE FROM {memory}"), ECS_SCD2_PLAIN, table->owner, InvalidSnapshot);
+		ecs_scd2_run_once(table, ecs_scd2_sql(table, sql), ECS_SCD2_PLAIN, table->owner, InvalidSnapshot);
 }
 
 /* Anybody may attach the function to a table of his own */
