@@ -78,6 +78,30 @@ END;
 COMMENT ON FUNCTION model_contents(name)
     IS 'the reports of a model, which are the views and functions whose comment begins with a question: name, the question, a statement to try';
 
+CREATE FUNCTION report_comments(schema name, comments jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    bare record;
+BEGIN
+    FOR bare IN
+        SELECT c.oid AS rel, c.relkind, a.attname, coalesce(comments ->> a.attname, (
+                   SELECT col_description(t.oid, o.attnum)
+                   FROM pg_class t JOIN pg_attribute o ON o.attrelid = t.oid AND o.attname = a.attname
+                   WHERE t.relnamespace = c.relnamespace AND t.relkind IN ('r', 'p') AND NOT t.relispartition AND col_description(t.oid, o.attnum) IS NOT NULL
+                   ORDER BY t.relname = regexp_replace(c.relname, '_(current|as_of)$', '') DESC, t.oid LIMIT 1)) AS comment
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE n.nspname = schema AND c.relkind IN ('r', 'v') AND NOT c.relispartition AND col_description(c.oid, a.attnum) IS NULL
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', bare.rel::regclass, bare.attname, bare.comment);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION report_comments(name, jsonb)
+    IS 'internal: gives each column in the schema of a model that has no comment the one given for its name, or that of a table''s column of this name';
+
 CREATE FUNCTION model_set_aside(schema name, kind text, partition_by text, event_tables name[], kept name[]) RETURNS name
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp

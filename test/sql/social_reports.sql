@@ -5,29 +5,16 @@ SET timezone = 'Asia/Tokyo';         -- the model's zone counts, not the session
 SELECT count(*) > 0 AS made FROM ecomsocial.create_social('net', time_zone => 'America/New_York', foreign_keys => false);
 SET search_path = net, ecomsocial, public;
 
--- rows that only one of two queries gives; nothing where they are equal
-CREATE FUNCTION public.difference(ours text, oracle text) RETURNS TABLE (side text, "row" text) LANGUAGE plpgsql AS $$
-BEGIN
-    RETURN QUERY EXECUTE format($q$
-        WITH a AS MATERIALIZED (%s), b AS MATERIALIZED (%s)
-        SELECT s, r FROM (
-            SELECT 'ours', x::text FROM (TABLE a EXCEPT ALL TABLE b) x
-            UNION ALL SELECT 'oracle', x::text FROM (TABLE b EXCEPT ALL TABLE a) x
-            UNION ALL SELECT 'no rows', '' WHERE NOT EXISTS (TABLE b)) d(s, r) ORDER BY s, r LIMIT 10 $q$, ours, oracle);
-END $$;
+\set ECHO none
+\i test/oracle/difference.sql
+\set ECHO all
 CREATE FUNCTION reports() RETURNS SETOF text LANGUAGE sql AS $$
     SELECT unnest('{active_users_daily,active_users_daily_by_device,active_users_monthly,active_users_monthly_by_device,user_growth,user_churn,documented_churn,
         post_engagement,ad_performance,ad_performance_by_campaign,device_behaviour,device_event_mix,device_combinations,device_switches}'::text[]) $$;
-CREATE FUNCTION rows_of(report text) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE n bigint;
-BEGIN
-    EXECUTE format('SELECT count(*) FROM (SELECT * FROM %I OFFSET 0) r', report) INTO n;
-    RETURN n;
-END $$;
 
 -- An empty model: every report answers, with nothing.
 CALL refresh_model('net');
-SELECT sum(rows_of(r)) AS rows, count(*) AS reports FROM reports() r;
+SELECT sum(rows_of('SELECT * FROM ' || r)) AS rows, count(*) AS reports FROM reports() r;
 
 -- One user, one act, five minutes before midnight in New York.
 INSERT INTO content_event (event_time, event_type, viewer_id) VALUES ('2024-03-09 23:55 America/New_York', 'login', 1);
@@ -37,7 +24,7 @@ SELECT * FROM user_churn_stats ORDER BY period;
 SELECT period, period_start, complete, active, new, churned, quick_ratio FROM user_growth ORDER BY 1;
 DELETE FROM content_event;
 CALL refresh_model('net');
-SELECT sum(rows_of(r)) + (SELECT count(*) FROM user_activity) + (SELECT count(*) FROM user_churn_stats) AS left_over FROM reports() r;
+SELECT sum(rows_of('SELECT * FROM ' || r)) + (SELECT count(*) FROM user_activity) + (SELECT count(*) FROM user_churn_stats) AS left_over FROM reports() r;
 
 -- 100 days around a leap day and a night of 23 hours, two of them empty; users with gaps, NULL users, devices and contents.
 CREATE FUNCTION h(n integer, salt integer, m integer) RETURNS integer LANGUAGE sql IMMUTABLE AS
@@ -267,7 +254,7 @@ BEGIN
     EXECUTE (SELECT format('GRANT SELECT ON %s TO ecs_analyst', string_agg(r, ', ')) FROM reports() r);
 END $$;
 SET ROLE ecs_analyst;
-SELECT r AS report, rows_of(r) > 0 AS readable FROM reports() r;
+SELECT r AS report, rows_of('SELECT * FROM ' || r) > 0 AS readable FROM reports() r;
 RESET ROLE;
 
 -- Filters reach the indexes of the rollups, and no report reads events.
@@ -277,7 +264,7 @@ BEGIN
     SET LOCAL enable_seqscan = off;
     RETURN QUERY EXECUTE 'EXPLAIN (COSTS off) ' || query;
 END $$;
-SELECT r AS name, bool_or(p.node ~ 'content_event|ad_event') AS reads_events FROM reports() r, plan('SELECT * FROM ' || r) p GROUP BY 1 ORDER BY 1;
+SELECT object, bool_or(p.node ~ 'content_event|ad_event') AS reads_events FROM model_contents('net'), plan('SELECT * FROM ' || object) p GROUP BY 1 ORDER BY 1;
 SELECT r.name, bool_or(p.node ~ ('Index Cond: .*' || r.filter)) AS as_index_condition
 FROM (VALUES ('active_users_daily', 'day >= ''2024-04-01''', 'day >= ''2024'),
              ('active_users_daily_by_device', 'day = ''2024-04-01'' AND device_type = ''phone''', 'device_type = ''phone'),
@@ -306,5 +293,14 @@ CALL refresh_model('net');
 SELECT (SELECT dau FROM active_users_daily) AS dau, (SELECT dau FROM active_users_daily_by_device) AS by_device,
        (SELECT users FROM device_behaviour) AS users, (SELECT array_agg(user_id) FROM user_activity) AS state;
 DROP SCHEMA net CASCADE;
-DROP FUNCTION public.difference;
+
+-- A model in a schema whose name wants quotes: each report answers, by the statement that the first screen tells.
+SELECT count(*) > 0 AS made FROM ecomsocial.create_social('My "Net" is 100% O''Neill', foreign_keys => false);
+INSERT INTO "My ""Net"" is 100% O'Neill".content_event (event_time, event_type, viewer_id) VALUES ('2024-02-29 12:00 UTC', 'view', 1);
+INSERT INTO "My ""Net"" is 100% O'Neill".ad_event (event_time, event_type, campaign_id, user_id) VALUES ('2024-02-29 12:00 UTC', 'click', 1, 1);
+CALL ecomsocial.refresh_model('My "Net" is 100% O''Neill');
+SELECT object, public.rows_of(try) AS "rows" FROM ecomsocial.model_contents('My "Net" is 100% O''Neill') ORDER BY 1;
+SELECT count(*) AS pending FROM ecomsocial.rollup_status() WHERE pending > 0 OR last_error IS NOT NULL;
+DROP SCHEMA "My ""Net"" is 100% O'Neill" CASCADE;
+DROP FUNCTION public.difference, public.rows_of;
 DROP ROLE ecs_analyst;

@@ -1,441 +1,16 @@
 
--- The rollups and reports of the e-commerce model.  create_ecommerce() calls
--- ecommerce_reports() at its end, which declares them in the model's schema as
--- ordinary objects of the caller's.  All rollups of the model are declared here
--- and nowhere else.  Definitions of money and orders: docs/models.md.
---
---      order_line ──► sales_daily ──► sales_monthly                     amounts, by category as sold, store, campaign
---          └──► order_daily ──► sales_order (customer_sales, campaign_customer)
---                                   ├──► sales_daily_counts             orders and customers, by category of the
---                                   └──► sales_monthly_counts           tree, store, campaign, and in all
---      inventory_event ──► inventory_change, inventory_snapshot         stock, by the functions of stock_create()
---          └──► stock_sales_daily                                       units that left by a sale
---
--- Amounts add up over days and over the tree, so they are kept by leaf.  Orders
--- and customers do not, so they are counted at every level when a day is
--- refreshed, with the tree in category_counted; and an order may have lines on
--- several days, so sales_order puts it together and gives it its one day.
+-- The reports of the e-commerce model: views and functions over its rollups, in
+-- the model's schema and of the caller's, one function below for each subject.
 
-CREATE FUNCTION category_cycle(names text) RETURNS boolean
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RAISE EXCEPTION USING ERRCODE = 'data_exception',
-        MESSAGE = 'product categories form a cycle',
-        DETAIL = format('Each of these has the next one above it, and the last one the first: %s.', names),
-        HINT = 'Set parent_category_id of the one that is at the top to NULL.';
-END
-$$;
-COMMENT ON FUNCTION category_cycle(text)
-    IS 'internal: the error 22000 of a tree that is none, with the categories in the cycle';
-
-CREATE FUNCTION category_changed() RETURNS trigger
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    EXECUTE format('INSERT INTO %I.category_change DEFAULT VALUES', TG_TABLE_SCHEMA);
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION category_changed()
-    IS 'trigger of product_category: notes that the tree changed, so that the next refresh counts orders and customers by the new one';
-
-CREATE FUNCTION report_comments(schema name, comments jsonb) RETURNS void
-    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    bare record;
-BEGIN
-    FOR bare IN
-        SELECT c.oid AS rel, c.relkind, a.attname, coalesce(comments ->> a.attname, (
-                   SELECT col_description(t.oid, o.attnum)
-                   FROM pg_class t JOIN pg_attribute o ON o.attrelid = t.oid AND o.attname = a.attname
-                   WHERE t.relnamespace = c.relnamespace AND t.relkind IN ('r', 'p') AND NOT t.relispartition AND col_description(t.oid, o.attnum) IS NOT NULL
-                   ORDER BY t.relname = regexp_replace(c.relname, '_(current|as_of)$', '') DESC, t.oid LIMIT 1)) AS comment
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-        WHERE n.nspname = schema AND c.relkind IN ('r', 'v') AND NOT c.relispartition AND col_description(c.oid, a.attnum) IS NULL
-    LOOP
-        EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', bare.rel::regclass, bare.attname, bare.comment);
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION report_comments(name, jsonb)
-    IS 'internal: gives each column in the schema of a model that has no comment the one given for its name, or that of a table''s column of this name';
-
-CREATE FUNCTION ecommerce_reports(schema name, time_zone text, snapshots period) RETURNS void
+CREATE FUNCTION ecommerce_sales_reports(schema name) RETURNS void
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $reports$
 DECLARE
-    amounts constant text := $sql$
-        count(*)                                                             AS lines,
-        coalesce(sum(l.count) FILTER (WHERE l.count > 0), 0)                 AS units,
-        coalesce(sum(l.amt) FILTER (WHERE l.count > 0), 0)                   AS gross,
-        coalesce(sum(l.discount) FILTER (WHERE l.count > 0), 0)              AS discount,
-        coalesce(-sum(l.count) FILTER (WHERE l.count < 0), 0)                AS returned_units,
-        coalesce(sum(l.amt - l.discount) FILTER (WHERE l.count < 0), 0)      AS returns,
-        sum(l.tax_amt)                                                       AS tax,
-        sum(l.shipping_amt)                                                  AS shipping $sql$;
-    grain   text;       -- of the rollup that a view reads
-    unit    text;       -- its column
+    grain text;       -- of the rollup that a view reads
+    unit  text;       -- its column
 BEGIN
     PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
-
-    -- Rollups: amounts
-
-    PERFORM ecomsocial.rollup_create('sales_daily', '{order_line}', '{order_time}', format($sql$
-        SELECT CASE WHEN grouping(l.product_category_id) = 0 THEN 'category'
-                    WHEN grouping(l.store_id) = 0 THEN 'store'
-                    WHEN grouping(l.campaign_id) = 0 THEN 'campaign' ELSE 'all' END AS dimension,
-               CASE WHEN grouping(l.product_category_id) = 0 THEN l.product_category_id
-                    WHEN grouping(l.store_id) = 0 THEN l.store_id
-                    WHEN grouping(l.campaign_id) = 0 THEN l.campaign_id END AS key,
-               %s
-        FROM order_line l
-        WHERE l.order_time >= $1 AND l.order_time < $2
-        GROUP BY GROUPING SETS ((l.product_category_id), (l.store_id), (l.campaign_id), ())
-        HAVING (grouping(l.campaign_id) = 1 OR l.campaign_id IS NOT NULL) AND count(*) > 0 $sql$, amounts),
-        time_zone => time_zone, bucket_column => 'day', key => '{dimension,key}', nullable_key => true);
-    CREATE INDEX ON sales_daily (dimension, key, day);
-
-    PERFORM ecomsocial.rollup_create('sales_monthly', '{sales_daily}', '{day}', $sql$
-        SELECT dimension, key, sum(lines)::bigint AS lines, sum(units)::bigint AS units, sum(gross) AS gross, sum(discount) AS discount,
-               sum(returned_units)::bigint AS returned_units, sum(returns) AS returns, sum(tax) AS tax, sum(shipping) AS shipping
-        FROM sales_daily WHERE day >= $1 AND day < $2 GROUP BY dimension, key $sql$,
-        bucket => 'month', time_zone => time_zone, bucket_column => 'month', key => '{dimension,key}', nullable_key => true);
-
-    -- Rollups: orders
-
-    PERFORM ecomsocial.rollup_create('order_daily', '{order_line}', '{order_time}', format($sql$
-        SELECT l.order_id,
-               min(l.order_time)                                                                     AS order_time,
-               min(l.line_number)                                                                    AS line_number,
-               (array_agg(l.customer_id ORDER BY l.line_number, l.line_item_id))[1]                  AS customer_id,
-               bool_or(l.count > 0 AND l.amt > 0)                                                    AS is_order,
-               %s,
-               coalesce(array_agg(DISTINCT l.product_category_id) FILTER (WHERE l.count > 0 AND l.amt > 0), '{}') AS categories,
-               coalesce(array_agg(DISTINCT l.store_id) FILTER (WHERE l.count > 0 AND l.amt > 0), '{}')            AS stores,
-               coalesce(array_agg(DISTINCT l.campaign_id) FILTER (WHERE l.campaign_id IS NOT NULL), '{}')         AS campaigns
-        FROM order_line l
-        WHERE l.order_time >= $1 AND l.order_time < $2
-        GROUP BY l.order_id $sql$, amounts),
-        time_zone => time_zone, bucket_column => 'day', key => '{order_id}');
-    CREATE INDEX ON order_daily (order_id);
-
-    CREATE TABLE sales_order (
-        order_id       bigint      PRIMARY KEY,
-        day            date        NOT NULL,
-        last_day       date        NOT NULL,
-        order_time     timestamptz NOT NULL,
-        customer_id    bigint,
-        is_order       boolean     NOT NULL,
-        lines          bigint      NOT NULL,
-        units          bigint      NOT NULL,
-        gross          numeric     NOT NULL,
-        discount       numeric     NOT NULL,
-        returned_units bigint      NOT NULL,
-        returns        numeric     NOT NULL,
-        tax            numeric     NOT NULL,
-        shipping       numeric     NOT NULL,
-        categories     bigint[]    NOT NULL,
-        stores         bigint[]    NOT NULL,
-        campaigns      bigint[]    NOT NULL
-    );
-    CREATE INDEX ON sales_order (day);
-    CREATE INDEX ON sales_order (order_time);
-    CREATE INDEX ON sales_order (customer_id);
-    CREATE INDEX ON sales_order (order_id) WHERE last_day > day;
-    COMMENT ON TABLE sales_order IS 'one row for each order_id, kept by refreshes: its day, its customer, its money; returns with an order_id of their own have a row too';
-    COMMENT ON COLUMN sales_order.order_id IS 'the order';
-    COMMENT ON COLUMN sales_order.day IS 'day of the earliest line, in the reporting time zone: the one day that the order belongs to';
-    COMMENT ON COLUMN sales_order.last_day IS 'day of the latest line';
-    COMMENT ON COLUMN sales_order.order_time IS 'time of the earliest line';
-    COMMENT ON COLUMN sales_order.customer_id IS 'customer of the lowest line_number, NULL where unknown';
-    COMMENT ON COLUMN sales_order.is_order IS 'true where a line has count > 0 and amt > 0: only then it counts as an order';
-    COMMENT ON COLUMN sales_order.lines IS 'number of lines';
-    COMMENT ON COLUMN sales_order.units IS 'units sold';
-    COMMENT ON COLUMN sales_order.gross IS 'amt of the lines with count > 0';
-    COMMENT ON COLUMN sales_order.discount IS 'discount of the lines with count > 0';
-    COMMENT ON COLUMN sales_order.returned_units IS 'units returned, above zero';
-    COMMENT ON COLUMN sales_order.returns IS 'amt − discount of the lines with count < 0, zero or below';
-    COMMENT ON COLUMN sales_order.tax IS 'tax of all lines';
-    COMMENT ON COLUMN sales_order.shipping IS 'shipping of all lines';
-    COMMENT ON COLUMN sales_order.categories IS 'categories as sold of the lines with count > 0 and amt > 0; NULL among them for lines without';
-    COMMENT ON COLUMN sales_order.stores IS 'stores of the lines with count > 0 and amt > 0';
-    COMMENT ON COLUMN sales_order.campaigns IS 'campaigns that any line is attributed to';
-
-    CREATE TABLE customer_sales (
-        customer_id      bigint      PRIMARY KEY,
-        orders           bigint      NOT NULL,
-        first_order_id   bigint,
-        first_order_time timestamptz,
-        first_order_day  date,
-        last_order_time  timestamptz,
-        last_order_day   date,
-        units            bigint      NOT NULL,
-        gross            numeric     NOT NULL,
-        discount         numeric     NOT NULL,
-        returned_units   bigint      NOT NULL,
-        returns          numeric     NOT NULL
-    );
-    CREATE INDEX ON customer_sales (first_order_day);
-    COMMENT ON TABLE customer_sales IS 'one row for each customer with an order or a return, kept by refreshes';
-    COMMENT ON COLUMN customer_sales.customer_id IS 'the customer';
-    COMMENT ON COLUMN customer_sales.orders IS 'number of orders; 0 for a customer with returns alone';
-    COMMENT ON COLUMN customer_sales.first_order_id IS 'first order; of several at one moment the lowest order_id';
-    COMMENT ON COLUMN customer_sales.first_order_time IS 'when the first order was made';
-    COMMENT ON COLUMN customer_sales.first_order_day IS 'day of the first order, in the reporting time zone';
-    COMMENT ON COLUMN customer_sales.last_order_time IS 'when the last order was made';
-    COMMENT ON COLUMN customer_sales.last_order_day IS 'day of the last order, in the reporting time zone';
-    COMMENT ON COLUMN customer_sales.units IS 'units sold';
-    COMMENT ON COLUMN customer_sales.gross IS 'money before discounts and returns';
-    COMMENT ON COLUMN customer_sales.discount IS 'discounts on sales';
-    COMMENT ON COLUMN customer_sales.returned_units IS 'units returned, above zero';
-    COMMENT ON COLUMN customer_sales.returns IS 'money given back, zero or below';
-
-    CREATE TABLE campaign_customer (
-        campaign_id bigint  NOT NULL,
-        customer_id bigint  NOT NULL,
-        orders      bigint  NOT NULL,
-        is_new      boolean NOT NULL,
-        PRIMARY KEY (campaign_id, customer_id)
-    );
-    CREATE INDEX ON campaign_customer (customer_id);
-    COMMENT ON TABLE campaign_customer IS 'one row for each customer of a campaign, kept by refreshes';
-    COMMENT ON COLUMN campaign_customer.campaign_id IS 'the campaign';
-    COMMENT ON COLUMN campaign_customer.customer_id IS 'a customer with an order attributed to it';
-    COMMENT ON COLUMN campaign_customer.orders IS 'number of the customer''s orders attributed to it';
-    COMMENT ON COLUMN campaign_customer.is_new IS 'true where the customer''s first order ever is attributed to it';
-
-    EXECUTE format($sql$
-        CREATE FUNCTION sales_order_refresh(days date[]) RETURNS void
-            LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-            SET search_path = %I, pg_temp
-        AS $body$
-        DECLARE
-            touched   bigint[];
-            customers bigint[];
-        BEGIN
-            -- An order of several days may have lost its lines on a day given here: all of those are looked at.
-            SELECT array_agg(o.order_id), array_agg(DISTINCT o.customer_id) INTO touched, customers
-            FROM (SELECT d.order_id, s.customer_id
-                  FROM (SELECT order_id FROM order_daily WHERE days IS NULL OR day = ANY (days)
-                        UNION SELECT order_id FROM sales_order WHERE days IS NULL OR day = ANY (days)
-                        UNION SELECT order_id FROM sales_order WHERE last_day > day) d
-                  LEFT JOIN sales_order s USING (order_id)) o;
-
-            DELETE FROM sales_order s
-            WHERE s.order_id = ANY (touched) AND NOT EXISTS (SELECT FROM order_daily d WHERE d.order_id = s.order_id);
-
-            WITH parts AS (
-                SELECT d.* FROM unnest(touched) t(id) JOIN order_daily d ON d.order_id = t.id
-            ), whole AS (
-                SELECT p.order_id, min(p.day) AS day, max(p.day) AS last_day, min(p.order_time) AS order_time,
-                       (array_agg(p.customer_id ORDER BY p.line_number, p.day))[1] AS customer_id, bool_or(p.is_order) AS is_order,
-                       sum(p.lines)::bigint AS lines, sum(p.units)::bigint AS units, sum(p.gross) AS gross, sum(p.discount) AS discount,
-                       sum(p.returned_units)::bigint AS returned_units, sum(p.returns) AS returns, sum(p.tax) AS tax, sum(p.shipping) AS shipping,
-                       CASE count(*) WHEN 1 THEN min(p.categories) ELSE (
-                           SELECT coalesce(array_agg(DISTINCT v), '{}') FROM order_daily d, unnest(d.categories) v WHERE d.order_id = p.order_id) END AS categories,
-                       CASE count(*) WHEN 1 THEN min(p.stores) ELSE (
-                           SELECT coalesce(array_agg(DISTINCT v), '{}') FROM order_daily d, unnest(d.stores) v WHERE d.order_id = p.order_id) END AS stores,
-                       CASE count(*) WHEN 1 THEN min(p.campaigns) ELSE (
-                           SELECT coalesce(array_agg(DISTINCT v), '{}') FROM order_daily d, unnest(d.campaigns) v WHERE d.order_id = p.order_id) END AS campaigns
-                FROM parts p GROUP BY p.order_id
-            ), written AS (
-                INSERT INTO sales_order AS s SELECT * FROM whole
-                ON CONFLICT (order_id) DO UPDATE SET
-                    day = excluded.day, last_day = excluded.last_day, order_time = excluded.order_time, customer_id = excluded.customer_id,
-                    is_order = excluded.is_order, lines = excluded.lines, units = excluded.units, gross = excluded.gross, discount = excluded.discount,
-                    returned_units = excluded.returned_units, returns = excluded.returns, tax = excluded.tax, shipping = excluded.shipping,
-                    categories = excluded.categories, stores = excluded.stores, campaigns = excluded.campaigns
-                WHERE s.* IS DISTINCT FROM excluded.*
-                RETURNING s.customer_id
-            )
-            SELECT array_agg(DISTINCT c.id) INTO customers
-            FROM (SELECT customer_id AS id FROM written UNION SELECT unnest(customers)) c
-            WHERE c.id IS NOT NULL;
-
-            DELETE FROM customer_sales s
-            WHERE s.customer_id = ANY (customers) AND NOT EXISTS (SELECT FROM sales_order o WHERE o.customer_id = s.customer_id);
-
-            INSERT INTO customer_sales AS s
-            SELECT o.customer_id, count(*) FILTER (WHERE o.is_order),
-                   (array_agg(o.order_id ORDER BY o.order_time, o.order_id) FILTER (WHERE o.is_order))[1],
-                   min(o.order_time) FILTER (WHERE o.is_order), min(o.day) FILTER (WHERE o.is_order),
-                   max(o.order_time) FILTER (WHERE o.is_order), max(o.day) FILTER (WHERE o.is_order),
-                   sum(o.units), sum(o.gross), sum(o.discount), sum(o.returned_units), sum(o.returns)
-            FROM unnest(customers) t(id) JOIN sales_order o ON o.customer_id = t.id
-            GROUP BY o.customer_id
-            ON CONFLICT (customer_id) DO UPDATE SET
-                orders = excluded.orders, first_order_id = excluded.first_order_id,
-                first_order_time = excluded.first_order_time, first_order_day = excluded.first_order_day,
-                last_order_time = excluded.last_order_time, last_order_day = excluded.last_order_day,
-                units = excluded.units, gross = excluded.gross, discount = excluded.discount,
-                returned_units = excluded.returned_units, returns = excluded.returns
-            WHERE s.* IS DISTINCT FROM excluded.*;
-
-            WITH fresh AS (
-                SELECT a.campaign_id, o.customer_id, count(*) AS orders, bool_or(o.order_id = s.first_order_id) AS is_new
-                FROM unnest(customers) t(id)
-                JOIN sales_order o ON o.customer_id = t.id AND o.is_order AND o.campaigns <> '{}'
-                JOIN customer_sales s ON s.customer_id = o.customer_id
-                CROSS JOIN unnest(o.campaigns) a(campaign_id)
-                GROUP BY a.campaign_id, o.customer_id
-            ), gone AS (
-                DELETE FROM campaign_customer c
-                WHERE c.customer_id = ANY (customers)
-                  AND NOT EXISTS (SELECT FROM fresh f WHERE f.campaign_id = c.campaign_id AND f.customer_id = c.customer_id)
-            )
-            INSERT INTO campaign_customer AS c SELECT * FROM fresh
-            ON CONFLICT (campaign_id, customer_id) DO UPDATE SET orders = excluded.orders, is_new = excluded.is_new
-            WHERE c.* IS DISTINCT FROM excluded.*;
-        END
-        $body$ $sql$, schema);
-    COMMENT ON FUNCTION sales_order_refresh(date[])
-        IS 'puts together the orders that have or had lines on the days (NULL: all), and what is kept of their customers; called by refreshes';
-    PERFORM ecomsocial.rollup_create('sales_order', '{order_daily}', '{day}', time_zone => time_zone, on_refresh => 'sales_order_refresh');
-
-    -- Rollups: counts of orders and customers, by the tree of the last refresh
-
-    CREATE VIEW category_tree AS
-    WITH RECURSIVE up AS (
-        SELECT product_category_id AS category_id, product_category_id AS ancestor_id, parent_category_id AS next_id, 0 AS depth,
-               ARRAY[product_category_id] AS ids, format('%s (%s)', category_name, product_category_id) AS names
-        FROM product_category
-        UNION ALL
-        SELECT u.category_id, p.product_category_id, p.parent_category_id, u.depth + 1,
-               u.ids || p.product_category_id, format('%s, %s (%s)', u.names, p.category_name, p.product_category_id)
-        FROM up u JOIN product_category p ON p.product_category_id = u.next_id
-        WHERE u.next_id <> ALL (u.ids)
-    )
-    SELECT category_id, ancestor_id, depth
-    FROM up
-    WHERE CASE WHEN next_id = ids[1] AND next_id <= ALL (ids) THEN ecomsocial.category_cycle(names) ELSE true END;     -- told once, from its least id on
-    COMMENT ON VIEW category_tree IS 'each category with itself (depth 0) and every category above it, as the tree is now; an error where categories form a cycle';
-    COMMENT ON COLUMN category_tree.category_id IS 'a category';
-    COMMENT ON COLUMN category_tree.ancestor_id IS 'itself, or a category above it';
-    COMMENT ON COLUMN category_tree.depth IS 'how far above: 0 for itself, 1 for its parent';
-
-    CREATE TABLE category_change (
-        changed_at timestamptz NOT NULL DEFAULT now()
-    );
-    COMMENT ON TABLE category_change IS 'notes that product_category changed, until a refresh has seen them';
-    COMMENT ON COLUMN category_change.changed_at IS 'when';
-    GRANT INSERT ON category_change TO PUBLIC;      -- whoever may write categories; a needless note costs a look at the tree
-    CREATE TRIGGER category_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON product_category
-        FOR EACH STATEMENT EXECUTE FUNCTION ecomsocial.category_changed();
-
-    CREATE TABLE category_counted (
-        category_id bigint NOT NULL,
-        ancestor_id bigint NOT NULL,
-        PRIMARY KEY (category_id, ancestor_id)
-    );
-    COMMENT ON TABLE category_counted IS 'the tree by which orders and customers are counted: product_category as of the last refresh';
-    COMMENT ON COLUMN category_counted.category_id IS 'a category';
-    COMMENT ON COLUMN category_counted.ancestor_id IS 'itself, or a category above it';
-
-    EXECUTE format($sql$
-        CREATE FUNCTION category_counted_refresh(days date[]) RETURNS void
-            LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-            SET search_path = %I, pg_temp
-        AS $body$
-        DECLARE
-            changed bigint[];
-        BEGIN
-            DELETE FROM category_change;
-            WITH tree AS MATERIALIZED (
-                SELECT category_id, ancestor_id FROM category_tree
-            ), gone AS (
-                DELETE FROM category_counted c
-                WHERE NOT EXISTS (SELECT FROM tree t WHERE t.category_id = c.category_id AND t.ancestor_id = c.ancestor_id)
-                RETURNING category_id
-            ), come AS (
-                INSERT INTO category_counted SELECT * FROM tree ON CONFLICT DO NOTHING RETURNING category_id
-            )
-            SELECT array_agg(category_id) INTO changed FROM (SELECT * FROM gone UNION SELECT * FROM come) c;
-            -- One order of each day that sold them, written as it is, has the rollups above count that day again.
-            UPDATE sales_order o SET day = o.day
-            FROM (SELECT DISTINCT ON (day) order_id FROM sales_order WHERE categories && changed ORDER BY day) d
-            WHERE o.order_id = d.order_id;
-        END
-        $body$ $sql$, schema);
-    COMMENT ON FUNCTION category_counted_refresh(date[])
-        IS 'takes over the tree of product_category, and marks the days whose orders and customers are counted anew; called by refreshes';
-    PERFORM ecomsocial.rollup_create('category_counted', '{category_change}', '{changed_at}', time_zone => time_zone, on_refresh => 'category_counted_refresh');
-
-    PERFORM ecomsocial.rollup_create('sales_daily_counts', '{sales_order}', '{day}', $sql$
-        SELECT c.dimension, c.key, count(*) AS orders, count(DISTINCT c.customer_id) AS customers
-        FROM (
-            SELECT 'all' AS dimension, NULL::bigint AS key, customer_id
-            FROM sales_order WHERE is_order AND day >= $1 AND day < $2
-            UNION ALL
-            (SELECT DISTINCT ON (o.order_id, t.ancestor_id) 'category', t.ancestor_id, o.customer_id
-             FROM sales_order o CROSS JOIN unnest(o.categories) v LEFT JOIN category_counted t ON t.category_id = v
-             WHERE o.is_order AND o.day >= $1 AND o.day < $2)
-            UNION ALL
-            SELECT 'store', v, customer_id
-            FROM sales_order CROSS JOIN unnest(stores) v WHERE is_order AND day >= $1 AND day < $2
-            UNION ALL
-            SELECT 'campaign', v, customer_id
-            FROM sales_order CROSS JOIN unnest(campaigns) v WHERE is_order AND day >= $1 AND day < $2) c
-        GROUP BY c.dimension, c.key $sql$,
-        time_zone => time_zone, bucket_column => 'day', key => '{dimension,key}', nullable_key => true);
-    CREATE INDEX ON sales_daily_counts (dimension, key, day);
-
-    PERFORM ecomsocial.rollup_create('sales_monthly_counts', '{sales_order}', '{day}', $sql$
-        SELECT c.dimension, c.key, sum(c.orders)::bigint AS orders, count(c.customer_id) AS customers
-        FROM (
-            SELECT 'all' AS dimension, NULL::bigint AS key, customer_id, count(*) AS orders
-            FROM sales_order WHERE is_order AND day >= $1 AND day < $2 GROUP BY 3
-            UNION ALL
-            SELECT 'category', d.key, d.customer_id, count(*)
-            FROM (SELECT DISTINCT o.order_id, o.customer_id, t.ancestor_id AS key
-                  FROM sales_order o CROSS JOIN unnest(o.categories) v LEFT JOIN category_counted t ON t.category_id = v
-                  WHERE o.is_order AND o.day >= $1 AND o.day < $2) d
-            GROUP BY 2, 3
-            UNION ALL
-            SELECT 'store', v, customer_id, count(*)
-            FROM sales_order CROSS JOIN unnest(stores) v WHERE is_order AND day >= $1 AND day < $2 GROUP BY 2, 3
-            UNION ALL
-            SELECT 'campaign', v, customer_id, count(*)
-            FROM sales_order CROSS JOIN unnest(campaigns) v WHERE is_order AND day >= $1 AND day < $2 GROUP BY 2, 3) c
-        GROUP BY c.dimension, c.key $sql$,
-        bucket => 'month', time_zone => time_zone, bucket_column => 'month', key => '{dimension,key}', nullable_key => true);
-    CREATE INDEX ON sales_monthly_counts (dimension, key, month);
-
-    -- Rollups: stock
-
-    PERFORM ecomsocial.stock_create('inventory_event', '{store_id,product_id}', 'event_time', 'quantity_change', 'event_type',
-                                    snapshots => 'inventory_snapshot', snapshot_period => snapshots, time_zone => time_zone);
-    EXECUTE format($sql$
-        CREATE FUNCTION inventory_change_refresh(days date[]) RETURNS void
-            LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-            SET search_path = %1$I, pg_temp
-        AS $body$
-        BEGIN
-            -- Snapshots go as far as the events do: those of days long after the last one would all be the same.
-            PERFORM inventory_refresh(
-                CASE WHEN days IS NOT NULL THEN coalesce((SELECT range_agg(daterange(d, d + 1)) FROM unnest(days) d), '{}') END,
-                (SELECT least(max(event_time AT TIME ZONE %2$L)::date, (now() AT TIME ZONE %2$L)::date - 1) FROM inventory_event));
-        END
-        $body$ $sql$, schema, time_zone);
-    COMMENT ON FUNCTION inventory_change_refresh(date[])
-        IS 'brings stock up to date with the events of the days (NULL: all), and makes the snapshots of complete days up to the last event; called by refreshes';
-    PERFORM ecomsocial.rollup_create('inventory_change', '{inventory_event}', '{event_time}', time_zone => time_zone, on_refresh => 'inventory_change_refresh');
-
-    PERFORM ecomsocial.rollup_create('stock_sales_daily', '{inventory_event}', '{event_time}', $sql$
-        SELECT store_id, product_id, -sum(quantity_change)::bigint AS units
-        FROM inventory_event
-        WHERE event_time >= $1 AND event_time < $2 AND event_type = 'sale'
-        GROUP BY store_id, product_id $sql$,
-        time_zone => time_zone, bucket_column => 'day', key => '{store_id,product_id}');
-    CREATE INDEX ON stock_sales_daily (product_id, store_id, day);
-
-    -- Reports: sales
 
     FOR grain, unit IN VALUES ('daily', 'day'), ('monthly', 'month') LOOP
         EXECUTE format($sql$
@@ -536,8 +111,17 @@ BEGIN
     COMMENT ON COLUMN average_order_value.gross IS 'of all lines; with campaign, of the lines attributed to it';
     COMMENT ON COLUMN average_order_value.aov IS '(gross - discount) / orders, NULL without orders';
     COMMENT ON COLUMN average_order_value.aov_net_of_returns IS 'net_sales / orders, NULL without orders';
+END
+$reports$;
+COMMENT ON FUNCTION ecommerce_sales_reports(name)
+    IS 'internal: declares the reports on sales';
 
-    -- Reports: customers
+CREATE FUNCTION ecommerce_customer_reports(schema name, time_zone text) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $reports$
+BEGIN
+    PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
 
     CREATE VIEW customer_purchase_history AS
     SELECT s.customer_id, c.first_name, c.last_name, c.city, c.state, c.country, c.customer_age,
@@ -668,6 +252,18 @@ BEGIN
         END $sql$);
     COMMENT ON FUNCTION average_order_value_by_segment(timestamptz, text)
         IS 'What is an order of each customer segment worth? Orders before the moment as_of of the customers in each segment of customer_segments(as_of, scoring)';
+END
+$reports$;
+COMMENT ON FUNCTION ecommerce_customer_reports(name, text)
+    IS 'internal: declares the reports on customers and their segments';
+
+CREATE FUNCTION ecommerce_value_reports(schema name, time_zone text) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $reports$
+BEGIN
+    PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
+
 
     CREATE VIEW customer_lifetime_value AS
     SELECT customer_id, date_trunc('month', first_order_day::timestamp)::date AS cohort_month, first_order_day, last_order_day,
@@ -732,8 +328,17 @@ BEGIN
         END $sql$, time_zone);
     COMMENT ON FUNCTION purchase_summary(timestamptz)
         IS 'what the fits of predictive lifetime value take, for each customer with an order before as_of, in days: frequency (days with an order after the first), recency (from the first to the last), age (from the first to as_of), mean_value of the later days';
+END
+$reports$;
+COMMENT ON FUNCTION ecommerce_value_reports(name, text)
+    IS 'internal: declares the reports on the lifetime value of customers';
 
-    -- Reports: stock
+CREATE FUNCTION ecommerce_stock_reports(schema name) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $reports$
+BEGIN
+    PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
 
     CREATE VIEW inventory_levels AS
     SELECT k.store_id, k.product_id, p.product_title, p.sku, c.balance AS on_hand, c.day AS last_movement,
@@ -778,8 +383,17 @@ BEGIN
     COMMENT ON VIEW stock_outs IS 'When was a product not in stock? One row for each spell of days that ended without stock; ask with a product_id or store_id';
     COMMENT ON COLUMN stock_outs.last_day IS 'last day of the spell; NULL while it lasts';
     COMMENT ON COLUMN stock_outs.lowest IS 'lowest stock of the spell; below zero where events are missing';
+END
+$reports$;
+COMMENT ON FUNCTION ecommerce_stock_reports(name)
+    IS 'internal: declares the reports on stock';
 
-    -- Reports: campaigns
+CREATE FUNCTION ecommerce_campaign_reports(schema name, time_zone text) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $reports$
+BEGIN
+    PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
 
     EXECUTE format($sql$
         CREATE VIEW campaign_effectiveness AS
@@ -793,7 +407,7 @@ BEGIN
         FROM (SELECT c.campaign_id, c.campaign_name,
                      (c.campaign_start_time AT TIME ZONE %1$L)::date AS first_day,
                      greatest((c.campaign_start_time AT TIME ZONE %1$L)::date,
-                              ((coalesce(c.campaign_end_time, now()) - interval '1 microsecond') AT TIME ZONE %1$L)::date) AS last_day,
+                              ((CASE WHEN isfinite(c.campaign_end_time) THEN c.campaign_end_time ELSE now() END - interval '1 microsecond') AT TIME ZONE %1$L)::date) AS last_day,
                      c.campaign_end_time IS NOT NULL AND c.campaign_end_time <= now() AS is_over
               FROM campaign c) w
         CROSS JOIN LATERAL (
@@ -843,8 +457,17 @@ BEGIN
     COMMENT ON VIEW campaign_overlap IS 'Which campaigns ran at the same time, and how many customers had orders from both? Each pair is listed from both sides';
     COMMENT ON COLUMN campaign_overlap.overlap_end IS 'NULL where neither has an end';
     COMMENT ON COLUMN campaign_overlap.shared_customers IS 'customers with an order attributed to the one and an order attributed to the other, at any time';
+END
+$reports$;
+COMMENT ON FUNCTION ecommerce_campaign_reports(name, text)
+    IS 'internal: declares the reports on campaigns';
 
-    -- A check of the data, which reads the raw tables
+CREATE FUNCTION ecommerce_validation(schema name, time_zone text) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $reports$
+BEGIN
+    PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
 
     EXECUTE format($sql$
         CREATE FUNCTION validate_ecommerce() RETURNS TABLE (problem text, key bigint, detail text)
@@ -890,6 +513,27 @@ BEGIN
         END $sql$, time_zone);
     COMMENT ON FUNCTION validate_ecommerce()
         IS 'what in the data deserves a look, and how the reports take it: problem, key of the order, line, category or product, detail. Reads all order lines';
+END
+$reports$;
+COMMENT ON FUNCTION ecommerce_validation(name, text)
+    IS 'internal: declares the check of the data, which alone reads the raw tables';
+
+CREATE FUNCTION ecommerce_reports(schema name, time_zone text, snapshots period) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM ecomsocial.ecommerce_line_rollups(schema, time_zone);
+    PERFORM ecomsocial.ecommerce_order_rollups(schema, time_zone);
+    PERFORM ecomsocial.ecommerce_category_tree(schema, time_zone);
+    PERFORM ecomsocial.ecommerce_count_rollups(schema, time_zone);
+    PERFORM ecomsocial.ecommerce_stock_rollups(schema, time_zone, snapshots);
+    PERFORM ecomsocial.ecommerce_sales_reports(schema);
+    PERFORM ecomsocial.ecommerce_customer_reports(schema, time_zone);
+    PERFORM ecomsocial.ecommerce_value_reports(schema, time_zone);
+    PERFORM ecomsocial.ecommerce_stock_reports(schema);
+    PERFORM ecomsocial.ecommerce_campaign_reports(schema, time_zone);
+    PERFORM ecomsocial.ecommerce_validation(schema, time_zone);
 
     PERFORM ecomsocial.report_comments(schema, '{
         "day": "day, in the reporting time zone", "month": "first day of the month, in the reporting time zone",
@@ -907,6 +551,6 @@ BEGIN
         "snapshot_date": "day whose snapshot was computed, not loaded", "list_price": "list price of the product''s version valid at order_time",
         "product_title": "title", "sku": "stock keeping unit of the source", "store_id": "store or warehouse", "product_id": "product"}');
 END
-$reports$;
+$$;
 COMMENT ON FUNCTION ecommerce_reports(name, text, period)
     IS 'internal: declares the rollups and reports of an e-commerce model in its schema; called by create_ecommerce()';
