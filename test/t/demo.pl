@@ -29,7 +29,9 @@ is($err, '', 'and complains of nothing');
 like($out, qr/of the shop, SYNTHETIC/, 'what is generated is called synthetic');
 like($out, qr/^Done in/m, 'and comes to its end');
 my $page = PostgreSQL::Test::Utils::slurp_file("$PostgreSQL::Test::Utils::tmp_check/demo.html");
-is(scalar(() = $page =~ m{<section>}g), 12, 'a page shows all its charts and tables');
+is(scalar(() = $page =~ m{<figure}g), 13, 'a page shows all its charts and tables');
+is(scalar(() = $page =~ m{<dt>}g), 12, 'and a dozen figures in large');
+is(scalar(() = $page =~ m{<svg}g), scalar(() = $page =~ m{<summary>figures</summary>}g), 'each picture has its figures beside it');
 unlike($page, qr{no data|(?:src|href)=}, 'each has data, and none needs the network');
 sub sql { return $node->safe_psql('demo', "SET search_path = ecommerce, ecomsocial; SET timezone = 'UTC'; $_[0]"); }
 
