@@ -292,6 +292,8 @@ BEGIN
     SELECT r.day, g.complete, r.dau, r.wau, r.mau, r.dau::numeric / nullif(r.mau, 0) AS stickiness,
            (SELECT ecomsocial.sketch_count(s.user_sketch) FROM active_daily s WHERE s.day = r.day AND s.level = 'all') AS dau_estimate,
            (SELECT ecomsocial.sketch_count(ecomsocial.sketch_union_agg(s.user_sketch))
+            FROM active_daily s WHERE s.day > r.day - 7 AND s.day <= r.day AND s.level = 'all') AS wau_estimate,
+           (SELECT ecomsocial.sketch_count(ecomsocial.sketch_union_agg(s.user_sketch))
             FROM active_daily s WHERE s.day > r.day - 28 AND s.day <= r.day AND s.level = 'all') AS mau_estimate,
            (SELECT ecomsocial.sketch_error(s.user_sketch) FROM active_daily s WHERE s.day = r.day AND s.level = 'all') AS estimate_error
     FROM active_rolling r
@@ -304,23 +306,26 @@ BEGIN
     COMMENT ON COLUMN active_users_daily.mau IS 'users active on any of the 28 days that end with it: four whole weeks, so that months compare';
     COMMENT ON COLUMN active_users_daily.stickiness IS 'dau / mau';
     COMMENT ON COLUMN active_users_daily.dau_estimate IS 'dau as the sketches of the rollup say';
+    COMMENT ON COLUMN active_users_daily.wau_estimate IS 'wau as the united sketches say';
     COMMENT ON COLUMN active_users_daily.mau_estimate IS 'mau as the united sketches say';
     COMMENT ON COLUMN active_users_daily.estimate_error IS 'relative standard error of the estimates, as a ratio';
 
     CREATE VIEW active_users_daily_by_device AS
-    SELECT r.day, r.device_type, r.users AS dau,
-           (SELECT ecomsocial.sketch_count(ecomsocial.sketch_union_agg(s.user_sketch)) FROM active_daily s
-            WHERE s.day > r.day - 7 AND s.day <= r.day AND s.level = 'device_type' AND s.device_type = r.device_type) AS wau_estimate,
-           (SELECT ecomsocial.sketch_count(ecomsocial.sketch_union_agg(s.user_sketch)) FROM active_daily s
-            WHERE s.day > r.day - 28 AND s.day <= r.day AND s.level = 'device_type' AND s.device_type = r.device_type) AS mau_estimate,
+    SELECT r.day, r.device_type, r.users AS dau, w.wau_estimate, w.mau_estimate, r.users::numeric / nullif(w.mau_estimate, 0) AS stickiness_estimate,
            ecomsocial.sketch_error(r.user_sketch) AS estimate_error
     FROM active_daily r
+    CROSS JOIN LATERAL (
+        SELECT ecomsocial.sketch_count(ecomsocial.sketch_union_agg(s.user_sketch) FILTER (WHERE s.day > r.day - 7)) AS wau_estimate,
+               ecomsocial.sketch_count(ecomsocial.sketch_union_agg(s.user_sketch)) AS mau_estimate
+        FROM active_daily s
+        WHERE s.day > r.day - 28 AND s.day <= r.day AND s.level = 'device_type' AND s.device_type = r.device_type) w
     WHERE r.level = 'device_type';
     COMMENT ON VIEW active_users_daily_by_device IS 'How many users are active on each kind of device? A user of two kinds counts for both: the rows of a day do not add up to its dau';
     COMMENT ON COLUMN active_users_daily_by_device.device_type IS 'kind of device as it is at the refresh; unknown where the event has none';
     COMMENT ON COLUMN active_users_daily_by_device.dau IS 'users active on the day with such a device, exact';
     COMMENT ON COLUMN active_users_daily_by_device.wau_estimate IS 'the same of 7 days, from united sketches';
     COMMENT ON COLUMN active_users_daily_by_device.mau_estimate IS 'the same of 28 days, from united sketches';
+    COMMENT ON COLUMN active_users_daily_by_device.stickiness_estimate IS 'dau / mau_estimate';
     COMMENT ON COLUMN active_users_daily_by_device.estimate_error IS 'relative standard error of the estimates, as a ratio';
 
     CREATE VIEW active_users_monthly AS

@@ -80,13 +80,14 @@ SELECT * FROM difference('SELECT day, dau, wau, mau FROM active_users_daily', $$
            (SELECT count(DISTINCT user_id) FROM user_day WHERE day > d - interval '28 days' AND day <= d)
     FROM generate_series((SELECT min(day) FROM user_day), (SELECT max(day) FROM user_day), interval '1 day') d$$);
 SELECT count(*) AS days, count(*) FILTER (WHERE dau = 0 AND stickiness = 0 AND dau_estimate IS NULL) AS empty_days,
-       bool_and(abs(coalesce(dau_estimate, 0) - dau) <= 5 * 0.02 * dau) AS dau_near, bool_and(abs(mau_estimate - mau) <= 5 * 0.02 * mau) AS mau_near,
+       bool_and(abs(coalesce(dau_estimate, 0) - dau) <= 5 * 0.02 * dau) AS dau_near, bool_and(abs(wau_estimate - wau) <= 5 * 0.02 * wau) AS wau_near, bool_and(abs(mau_estimate - mau) <= 5 * 0.02 * mau) AS mau_near,
        bool_and(estimate_error < 0.02) AS error, bool_and(complete) AS complete
 FROM active_users_daily;
 SELECT * FROM difference('SELECT day, device_type, dau FROM active_users_daily_by_device', 'SELECT day, device_type, count(DISTINCT user_id) FROM act GROUP BY 1, 2');
 SELECT count(*) AS far FROM active_users_daily_by_device v
 WHERE abs(wau_estimate - (SELECT count(DISTINCT user_id) FROM act a WHERE a.device_type = v.device_type AND a.day > v.day - 7 AND a.day <= v.day)) > 0.1 * wau_estimate
-   OR abs(mau_estimate - (SELECT count(DISTINCT user_id) FROM act a WHERE a.device_type = v.device_type AND a.day > v.day - 28 AND a.day <= v.day)) > 0.1 * mau_estimate;
+   OR abs(mau_estimate - (SELECT count(DISTINCT user_id) FROM act a WHERE a.device_type = v.device_type AND a.day > v.day - 28 AND a.day <= v.day)) > 0.1 * mau_estimate
+   OR stickiness_estimate <> dau::numeric / mau_estimate;
 SELECT * FROM difference('SELECT month, mau, round(mean_dau, 6), events FROM active_users_monthly', $$
     SELECT month, (SELECT count(DISTINCT user_id) FROM act a WHERE a.month = m.month),
            round((SELECT count(*)::numeric FROM user_day u WHERE date_trunc('month', u.day::timestamp) = m.month)
