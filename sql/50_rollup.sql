@@ -61,6 +61,9 @@ COMMENT ON COLUMN rollup_log.capture IS 'number of rollup_capture';
 COMMENT ON COLUMN rollup_log.day IS 'the day, in the zone of the capture';
 SELECT pg_catalog.pg_extension_config_dump('rollup_log', '');
 
+CREATE TABLE rollup_gate ();
+COMMENT ON TABLE rollup_gate IS 'holds nothing: its lock is held by transactions that commit with notes, so that a refresh can wait for them';
+
 CREATE TABLE rollup_pending (
 	target regclass NOT NULL,
 	bucket date NOT NULL
@@ -75,7 +78,7 @@ CREATE TABLE rollup_leaf (
 	capture integer NOT NULL,
 	leaf oid NOT NULL,
 	file oid NOT NULL,
-	trigger oid,
+	triggers bigint NOT NULL,
 	from_day date NOT NULL,
 	until_day date NOT NULL,
 	PRIMARY KEY (capture, leaf)
@@ -84,7 +87,7 @@ COMMENT ON TABLE rollup_leaf IS 'the leaves of each source as the last refresh s
 COMMENT ON COLUMN rollup_leaf.capture IS 'number of rollup_capture';
 COMMENT ON COLUMN rollup_leaf.leaf IS 'OID of the leaf partition, or of the source itself; 0 in a row that says that the leaves of the capture are recorded';
 COMMENT ON COLUMN rollup_leaf.file IS 'its relfilenode: another one after TRUNCATE';
-COMMENT ON COLUMN rollup_leaf.trigger IS 'the newest of its capture triggers: another one after DETACH and ATTACH';
+COMMENT ON COLUMN rollup_leaf.triggers IS 'fingerprint of its capture triggers: another one after DETACH and ATTACH, and after any ALTER TABLE ... TRIGGER';
 COMMENT ON COLUMN rollup_leaf.from_day IS 'first day that its bounds allow';
 COMMENT ON COLUMN rollup_leaf.until_day IS 'first day after those';
 

@@ -74,6 +74,11 @@
 #define guc_free(pointer) free(pointer)
 #endif
 
+/* 16 renamed what says where a relation's files are */
+#if PG_VERSION_NUM < 160000
+#define rd_locator rd_node
+#endif
+
 /* 16 has one check of ownership for objects of every kind */
 #if PG_VERSION_NUM < 160000
 #define object_ownercheck(classid, objectid, roleid) \

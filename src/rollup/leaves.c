@@ -1,20 +1,25 @@
 /*
  * leaves.c
- *		What row triggers cannot see: TRUNCATE, and partitions that come and go.
+ *		What row triggers cannot see: TRUNCATE, partitions that come and go, and
+ *		changes made while a trigger was disabled.
  *
  * For each leaf of a source (an ordinary table is its own leaf) the registry
- * keeps its relfilenode, the OID of its capture trigger and the days that its
- * bounds allow.  A refresh compares that with the catalog.
+ * keeps its relfilenode, a fingerprint of its capture triggers and the days that
+ * its bounds allow.  A refresh compares that with the catalog.
  *
  *		new leaf				ATTACH: mark the days it has rows of
  *		leaf gone				DETACH or DROP: mark the buckets its bounds span
  *		other relfilenode		TRUNCATE (or a rewrite): both
- *		other trigger			DETACH and ATTACH again: both
- *		trigger not ALWAYS		somebody may have written unseen: both, each time
+ *		other fingerprint		DETACH and ATTACH again, or triggers that were
+ *								disabled or dropped and put back: both
+ *		blind					a trigger is missing or not ENABLE ALWAYS:
+ *								somebody may be writing unseen: both, each time
  *
- * The trigger is part of it because a detached leaf loses its clones, and with
- * them our eyes: attached again it has new ones.  Rows that change after an
- * ATTACH are seen by the clones.
+ * The fingerprint is made of the OID and xmin of each trigger's row in
+ * pg_trigger.  A detached leaf loses its clones, and with them our eyes, and has
+ * new ones when it is attached again; every ALTER TABLE ... TRIGGER writes the
+ * row anew, so that even a trigger that was disabled and enabled between two
+ * refreshes, or within one transaction, has left a trace.
  *
  * A row of leaf 0 says that the leaves of a capture were recorded here.  Since
  * rollup_leaf is not dumped, a capture without one came from another database
@@ -22,57 +27,52 @@
  * nothing, so that all its rollups are marked wholly.
  *
  * Locking: whoever acts on differences locks the capture's row first and
- * compares again.  Comparing alone takes no lock and writes nothing.
+ * compares again.  Comparing alone takes no lock and writes nothing; its cost is
+ * one probe of pg_class and one of pg_trigger a leaf.
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/stratnum.h"
 #include "access/table.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
+#include "common/hashfn.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "partitioning/partdesc.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "rollup/rollup.h"
 
-#define TREE \
-	"WITH RECURSIVE tree(relid) AS (SELECT $2::oid UNION ALL " \
-	"SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.relid WHERE NOT i.inhdetachpending), " \
-	"present AS (SELECT c.oid AS leaf, c.relfilenode AS file, t.trigger, t.always IS NOT DISTINCT FROM 3 AS always " \
-	"FROM tree JOIN pg_class c ON c.oid = tree.relid " \
-	"LEFT JOIN (SELECT tgrelid, count(*) FILTER (WHERE tgenabled = 'A') AS always, max(oid::int8)::oid AS trigger FROM pg_trigger " \
-	"WHERE tgname = ANY ($3) GROUP BY tgrelid) t ON t.tgrelid = c.oid WHERE c.relkind <> 'p') "
-
-#define DIFFERENCES \
-	TREE "SELECT p.leaf, p.file, p.trigger, o.leaf, o.from_day, o.until_day, p.always FROM present p " \
-	"FULL JOIN (SELECT * FROM ecomsocial.rollup_leaf WHERE capture = $1 AND leaf <> 0) o ON o.leaf = p.leaf " \
-	"WHERE o.leaf IS NULL OR p.leaf IS NULL OR p.file <> o.file OR p.trigger IS DISTINCT FROM o.trigger OR NOT p.always"
-
-/* $1 the capture, $2 its source, $3 the names of its triggers */
-static Oid	capture_types[] = {INT4OID, OIDOID, NAMEARRAYOID};
-
-static void
-capture_values(const EcsCapture *capture, Datum values[3])
+typedef struct Leaf
 {
-	static const char *const events[] = {"insert", "update", "delete"};
-	Datum		names[3];
+	Oid			relid;
+	Oid			file;			/* relfilenode: another one after TRUNCATE */
+	int64		triggers;		/* fingerprint */
+	bool		blind;			/* a trigger is missing or not ALWAYS */
+	DateADT		from;			/* the bounds allow the days [from, until) */
+	DateADT		until;
+} Leaf;
 
-	for (int i = 0; i < 3; i++)
-		names[i] = DirectFunctionCall1(namein, CStringGetDatum(psprintf("ecomsocial_rollup_%d_%s", capture->id, events[i])));
-	values[0] = Int32GetDatum(capture->id);
-	values[1] = ObjectIdGetDatum(capture->source);
-	values[2] = PointerGetDatum(construct_array(names, 3, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR));
-}
+/* A leaf that is not as it was; one of both is NULL where it is new or gone */
+typedef struct Difference
+{
+	const Leaf *before;
+	const Leaf *now;
+} Difference;
 
 /* The day of a bound on the time column; *exact unless it lies inside the day */
 static DateADT
@@ -95,165 +95,242 @@ bound_day(const PartitionRangeDatum *datum, Oid type, EcsZone *zone, bool *exact
 	return day;
 }
 
-/*
- * The days [from, until) that a leaf's bounds allow its time column, as far as
- * partitioning by range of that column says.  Returns false where it says
- * nothing.  Each level between the leaf and the root may narrow it.
- */
-bool
-ecs_leaf_range(Oid leaf, Oid root, const char *column, EcsZone *zone, DateADT *from, DateADT *until)
+/* Narrow [*from, *until) by the bounds of one partition, as far as they are on the time column */
+static void
+narrow_by_bounds(Relation parent, Oid child, const char *column, EcsZone *zone, DateADT *from, DateADT *until)
 {
-	Oid			child = leaf;
+	PartitionKey key = RelationGetPartitionKey(parent);
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(child));
+	bool		isnull = true;
+	Datum		bound = (Datum) 0;
+	const PartitionBoundSpec *spec;
+	const PartitionRangeDatum *lower;
+	const PartitionRangeDatum *upper;
+	bool		exact;
 
-	*from = DATEVAL_NOBEGIN;
-	*until = DATEVAL_NOEND;
-	while (child != root && get_rel_relispartition(child))
+	if (!HeapTupleIsValid(tuple))
+		return;
+	bound = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relpartbound, &isnull);
+	spec = isnull ? NULL : castNode(PartitionBoundSpec, stringToNode(TextDatumGetCString(bound)));
+	ReleaseSysCache(tuple);
+	if (spec == NULL || spec->is_default || key->strategy != PARTITION_STRATEGY_RANGE ||
+		key->partattrs[0] != get_attnum(RelationGetRelid(parent), column))
+		return;
+
+	lower = linitial(spec->lowerdatums);
+	upper = linitial(spec->upperdatums);
+	if (lower->kind == PARTITION_RANGE_DATUM_VALUE)
+		*from = Max(*from, bound_day(lower, key->parttypid[0], zone, &exact));
+	if (upper->kind == PARTITION_RANGE_DATUM_VALUE)
 	{
-		Oid			parent = get_partition_parent(child, false);
-		Relation	rel = table_open(parent, AccessShareLock);
-		PartitionKey key = RelationGetPartitionKey(rel);
-		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(child));
-		bool		isnull;
-		Datum		bound = HeapTupleIsValid(tuple) ?
-			SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relpartbound, &isnull) : (isnull = true, (Datum) 0);
+		DateADT		day = bound_day(upper, key->parttypid[0], zone, &exact);
 
-		if (!isnull && key->strategy == PARTITION_STRATEGY_RANGE &&
-			key->partattrs[0] == get_attnum(parent, column))
-		{
-			PartitionBoundSpec *spec = castNode(PartitionBoundSpec, stringToNode(TextDatumGetCString(bound)));
-
-			if (!spec->is_default)
-			{
-				const PartitionRangeDatum *lower = linitial(spec->lowerdatums);
-				const PartitionRangeDatum *upper = linitial(spec->upperdatums);
-				bool		exact;
-
-				if (lower->kind == PARTITION_RANGE_DATUM_VALUE)
-					*from = Max(*from, bound_day(lower, key->parttypid[0], zone, &exact));
-				if (upper->kind == PARTITION_RANGE_DATUM_VALUE)
-				{
-					DateADT		day = bound_day(upper, key->parttypid[0], zone, &exact);
-
-					/*
-					 * a key of several columns may include the bound's own
-					 * value
-					 */
-					if (!DATE_NOT_FINITE(day) && (!exact || key->partnatts > 1))
-						day++;
-					*until = Min(*until, day);
-				}
-			}
-		}
-		if (HeapTupleIsValid(tuple))
-			ReleaseSysCache(tuple);
-		table_close(rel, AccessShareLock);
-		child = parent;
+		/* a key of several columns may include the bound's own value */
+		if (!DATE_NOT_FINITE(day) && (!exact || key->partnatts > 1))
+			day++;
+		*until = Min(*until, day);
 	}
-	return !DATE_IS_NOBEGIN(*from) || !DATE_IS_NOEND(*until);
 }
 
+/*
+ * The days [from, until) that a leaf's bounds allow its time column.  Each level
+ * between the leaf and the root may narrow them.
+ */
 static void
-leaf_range_of(const EcsCapture *capture, Oid leaf, DateADT *from, DateADT *until)
+find_range(const EcsCapture *capture, Leaf *leaf)
 {
+	Oid			child = leaf->relid;
 	EcsZone		zone;
 
 	ecs_zone_init(&zone, capture->zone[0] != '\0' ? capture->zone : "UTC");
-	(void) ecs_leaf_range(leaf, capture->source, capture->column, &zone, from, until);
+	leaf->from = DATEVAL_NOBEGIN;
+	leaf->until = DATEVAL_NOEND;
+	while (child != capture->source && get_rel_relispartition(child))
+	{
+		Oid			parent = get_partition_parent(child, false);
+		Relation	rel = table_open(parent, AccessShareLock);
+
+		narrow_by_bounds(rel, child, capture->column, &zone, &leaf->from, &leaf->until);
+		table_close(rel, AccessShareLock);
+		child = parent;
+	}
+}
+
+/* What a leaf's capture triggers are */
+static void
+read_triggers(Relation pg_trigger, const EcsCapture *capture, Leaf *leaf)
+{
+	char		prefix[NAMEDATALEN];
+	int			length = snprintf(prefix, sizeof(prefix), ECS_TRIGGER_PREFIX "%d_", capture->id);
+	int			always = 0;
+	uint64		fingerprint = 0;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(leaf->relid));
+	scan = systable_beginscan(pg_trigger, TriggerRelidNameIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+
+		if (strncmp(NameStr(form->tgname), prefix, length) != 0)
+			continue;
+		always += form->tgenabled == TRIGGER_FIRES_ALWAYS;
+		fingerprint = hash_combine64(fingerprint,
+									 (uint64) form->oid << 32 | HeapTupleHeaderGetRawXmin(tuple->t_data));
+	}
+	systable_endscan(scan);
+	leaf->blind = always != ECS_TRIGGER_COUNT;
+	leaf->triggers = (int64) fingerprint;
+}
+
+/* The leaves as the catalog has them, in order of OID; *count of them */
+static Leaf *
+present_leaves(const EcsCapture *capture, int *count)
+{
+	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
+	List	   *members;
+	Leaf	   *leaves;
+	ListCell   *cell;
+
+	/* a partition whose detachment is pending is none for this snapshot */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	members = find_all_inheritors(capture->source, NoLock, NULL);
+	PopActiveSnapshot();
+	list_sort(members, list_oid_cmp);
+
+	leaves = palloc(sizeof(Leaf) * list_length(members));
+	*count = 0;
+	foreach(cell, members)
+	{
+		Leaf	   *leaf = &leaves[*count];
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(cell)));
+
+		if (!HeapTupleIsValid(tuple))
+			continue;			/* dropped in the meantime */
+		if (((Form_pg_class) GETSTRUCT(tuple))->relkind != RELKIND_PARTITIONED_TABLE)
+		{
+			leaf->relid = lfirst_oid(cell);
+			leaf->file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
+			read_triggers(pg_trigger, capture, leaf);
+			(*count)++;
+		}
+		ReleaseSysCache(tuple);
+	}
+	table_close(pg_trigger, AccessShareLock);
+	return leaves;
+}
+
+/* The leaves as the registry has them, in order of OID; NULL: they were never recorded */
+static Leaf *
+recorded_leaves(const EcsCapture *capture, int *count)
+{
+	Oid			types[] = {INT4OID};
+	Datum		values[] = {Int32GetDatum(capture->id)};
+	Leaf	   *leaves;
+
+	/* the first is leaf 0 */
+	*count = (int) ecs_registry_sql("SELECT leaf, file, triggers, from_day, until_day FROM ecomsocial.rollup_leaf "
+									"WHERE capture = $1 ORDER BY leaf", 1, types, values, NULL) - 1;
+	if (*count < 0)
+		return NULL;
+	leaves = palloc0(sizeof(Leaf) * (*count + 1));
+	for (int i = 0; i < *count; i++)
+	{
+		leaves[i].relid = (Oid) ecs_spi_int(i + 1, 1, NULL);
+		leaves[i].file = (Oid) ecs_spi_int(i + 1, 2, NULL);
+		leaves[i].triggers = ecs_spi_int(i + 1, 3, NULL);
+		leaves[i].from = (DateADT) ecs_spi_int(i + 1, 4, NULL);
+		leaves[i].until = (DateADT) ecs_spi_int(i + 1, 5, NULL);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return leaves;
+}
+
+/* What registry and catalog differ in: a List of Difference; *restored if nothing is recorded */
+static List *
+find_differences(const EcsCapture *capture, bool *restored)
+{
+	int			nbefore;
+	int			nnow;
+	const Leaf *before = recorded_leaves(capture, &nbefore);
+	const Leaf *now = present_leaves(capture, &nnow);
+	List	   *differences = NIL;
+
+	*restored = before == NULL;
+	for (int b = 0, n = 0; b < nbefore || n < nnow;)
+	{
+		Difference	d = {NULL, NULL};
+
+		if (n == nnow || (b < nbefore && before[b].relid <= now[n].relid))
+			d.before = &before[b++];
+		if (d.before == NULL || (n < nnow && now[n].relid == d.before->relid))
+			d.now = &now[n++];
+		if (d.before == NULL || d.now == NULL || d.now->blind ||
+			d.before->file != d.now->file || d.before->triggers != d.now->triggers)
+		{
+			Difference *found = palloc(sizeof(Difference));
+
+			*found = d;
+			differences = lappend(differences, found);
+		}
+	}
+	return differences;
+}
+
+/* *blind is one of the leaves that are */
+EcsLeaves
+ecs_leaves_compare(const EcsCapture *capture, Oid *blind)
+{
+	bool		restored;
+	List	   *differences = find_differences(capture, &restored);
+	ListCell   *cell;
+
+	foreach(cell, differences)
+	{
+		const Difference *d = lfirst(cell);
+
+		if (d->now != NULL && d->now->blind)
+		{
+			*blind = d->now->relid;
+			return ECS_LEAVES_BLIND;
+		}
+	}
+	return restored || differences != NIL ? ECS_LEAVES_DIFFER : ECS_LEAVES_SAME;
 }
 
 /* Put one leaf as it is now into the registry, or take out one that is gone */
 static void
-record_leaf(const EcsCapture *capture, Oid leaf, Oid file, Oid trigger, DateADT from, DateADT until)
+record_leaf(const EcsCapture *capture, Oid relid, const Leaf *now)
 {
-	Oid			types[] = {INT4OID, OIDOID, OIDOID, OIDOID, DATEOID, DATEOID};
-	Datum		values[] = {Int32GetDatum(capture->id), ObjectIdGetDatum(leaf), ObjectIdGetDatum(file),
-	ObjectIdGetDatum(trigger), DateADTGetDatum(from), DateADTGetDatum(until)};
+	Oid			types[] = {INT4OID, OIDOID, OIDOID, INT8OID, DATEOID, DATEOID};
+	Datum		values[] = {Int32GetDatum(capture->id), ObjectIdGetDatum(relid), 0, 0, 0, 0};
 
 	ecs_registry_sql("DELETE FROM ecomsocial.rollup_leaf WHERE capture = $1 AND leaf = $2", 2, types, values, NULL);
-	if (OidIsValid(file))
-		ecs_registry_sql("INSERT INTO ecomsocial.rollup_leaf VALUES ($1, $2, $3, $4, $5, $6)", 6, types, values, NULL);
-}
-
-/* A difference between registry and catalog */
-typedef struct Difference
-{
-	Oid			leaf;
-	Oid			file;			/* invalid: the leaf is gone */
-	Oid			trigger;
-	bool		known;			/* with the days [from, until) */
-	bool		blind;			/* its triggers are missing or not ALWAYS */
-	DateADT		from;
-	DateADT		until;
-} Difference;
-
-static Difference *
-find_differences(const EcsCapture *capture, int *count)
-{
-	Datum		values[3];
-	Difference *found;
-
-	capture_values(capture, values);
-	*count = (int) ecs_registry_sql(DIFFERENCES, 3, capture_types, values, NULL);
-	found = palloc0(sizeof(Difference) * (*count + 1));
-	for (int i = 0; i < *count; i++)
-	{
-		Difference *d = &found[i];
-		bool		gone,
-					unknown,
-					no_trigger;
-
-		d->leaf = (Oid) ecs_spi_int(i, 1, &gone);
-		d->file = (Oid) ecs_spi_int(i, 2, &gone);
-		d->trigger = (Oid) ecs_spi_int(i, 3, &no_trigger);
-		if (gone)
-			d->leaf = (Oid) ecs_spi_int(i, 4, NULL);
-		(void) ecs_spi_int(i, 4, &unknown);
-		d->known = !unknown;
-		d->from = unknown ? DATEVAL_NOBEGIN : (DateADT) ecs_spi_int(i, 5, NULL);
-		d->until = unknown ? DATEVAL_NOEND : (DateADT) ecs_spi_int(i, 6, NULL);
-		d->blind = !gone && ecs_spi_int(i, 7, NULL) == 0;
-	}
-	SPI_freetuptable(SPI_tuptable);
-	return found;
-}
-
-/* Was nothing recorded in this database yet? */
-static bool
-is_restored(const EcsCapture *capture)
-{
-	Oid			types[] = {INT4OID};
-	Datum		values[] = {Int32GetDatum(capture->id)};
-
-	return ecs_registry_sql("SELECT FROM ecomsocial.rollup_leaf WHERE capture = $1 AND leaf = 0", 1, types, values, NULL) == 0;
+	if (now == NULL)
+		return;
+	values[2] = ObjectIdGetDatum(now->file);
+	values[3] = Int64GetDatum(now->triggers);
+	values[4] = DateADTGetDatum(now->from);
+	values[5] = DateADTGetDatum(now->until);
+	ecs_registry_sql("INSERT INTO ecomsocial.rollup_leaf VALUES ($1, $2, $3, $4, $5, $6)", 6, types, values, NULL);
 }
 
 /* The leaves as they are now are known: called where the triggers are made */
 void
 ecs_leaves_record(const EcsCapture *capture)
 {
-	Oid			types[] = {INT4OID};
-	Datum		values[] = {Int32GetDatum(capture->id)};
+	const Leaf	recorded = {.from = DATEVAL_NOEND,.until = DATEVAL_NOBEGIN};
 	int			count;
-	Difference *found = find_differences(capture, &count);
+	Leaf	   *leaves = present_leaves(capture, &count);
 
-	ecs_registry_sql("INSERT INTO ecomsocial.rollup_leaf VALUES ($1, 0, 0, NULL, 'infinity', '-infinity')", 1, types, values, NULL);
+	record_leaf(capture, InvalidOid, &recorded);
 	for (int i = 0; i < count; i++)
 	{
-		DateADT		from,
-					until;
-
-		leaf_range_of(capture, found[i].leaf, &from, &until);
-		record_leaf(capture, found[i].leaf, found[i].file, found[i].trigger, from, until);
+		find_range(capture, &leaves[i]);
+		record_leaf(capture, leaves[i].relid, &leaves[i]);
 	}
-}
-
-bool
-ecs_leaves_differ(const EcsCapture *capture)
-{
-	int			count;
-
-	pfree(find_differences(capture, &count));
-	return count > 0 || is_restored(capture);
 }
 
 static List *
@@ -275,135 +352,49 @@ rollups_of(const EcsCapture *capture)
 	return rollups;
 }
 
+static void
+mark_difference(const EcsCapture *capture, const Difference *d, List *rollups)
+{
+	const Leaf *before = d->before;
+	Leaf		now;
+	ListCell   *cell;
+
+	if (d->now != NULL)
+	{
+		now = *d->now;
+		find_range(capture, &now);
+	}
+	foreach(cell, rollups)
+	{
+		if (before != NULL)
+			ecs_mark_buckets(lfirst(cell), capture, before->from, before->until, true);
+		if (d->now != NULL && (before == NULL || before->from != now.from || before->until != now.until))
+			ecs_mark_buckets(lfirst(cell), capture, now.from, now.until, false);
+	}
+	record_leaf(capture, before != NULL ? before->relid : now.relid, d->now != NULL ? &now : NULL);
+}
+
 /* Mark what the differences touch.  The caller holds the lock on the capture. */
 void
 ecs_leaves_mark_changes(const EcsCapture *capture)
 {
 	List	   *rollups = rollups_of(capture);
-	int			count;
-	Difference *found;
+	bool		restored;
+	List	   *differences = find_differences(capture, &restored);
 	ListCell   *cell;
 
-	if (is_restored(capture))
+	if (restored)
 	{
 		foreach(cell, rollups)
 			ecs_mark_everything(((EcsRollup *) lfirst(cell))->target);
 		ecs_leaves_record(capture);
 		return;
 	}
-	found = find_differences(capture, &count);
-	for (int i = 0; i < count; i++)
+	foreach(cell, differences)
 	{
-		Difference *d = &found[i];
-		DateADT		from = DATEVAL_NOBEGIN;
-		DateADT		until = DATEVAL_NOEND;
+		const Difference *d = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (OidIsValid(d->file))
-			leaf_range_of(capture, d->leaf, &from, &until);
-		record_leaf(capture, d->leaf, d->file, d->trigger, from, until);
-		if (d->blind)
-			ereport(WARNING,
-					(errmsg("a capture trigger on %s is missing or not enabled always", ecs_relation_name(d->leaf)),
-					 errdetail("Changes may go unseen: each refresh computes all its buckets again."),
-					 errhint("ALTER TABLE %s ENABLE ALWAYS TRIGGER ecomsocial_rollup_%d_insert, and likewise ..._update and ..._delete.",
-							 ecs_relation_name(capture->source), capture->id)));
-		foreach(cell, rollups)
-		{
-			if (d->known)
-				ecs_mark_buckets(lfirst(cell), capture, d->from, d->until, true);
-			if (OidIsValid(d->file) && (!d->known || d->from != from || d->until != until))
-				ecs_mark_buckets(lfirst(cell), capture, from, until, false);
-		}
-	}
-}
-
-void
-ecs_mark_everything(Oid target)
-{
-	Oid			types[] = {REGCLASSOID};
-	Datum		values[] = {ObjectIdGetDatum(target)};
-
-	ecs_registry_sql("INSERT INTO ecomsocial.rollup_pending VALUES ($1, '-infinity')", 1, types, values, NULL);
-}
-
-/*
- * Mark the buckets of [from, until) that a source has rows of and, if
- * "existing", those that the target has: all whose content may be another now.
- * The days are read as the rollup's owner, and only one source's if "only".
- */
-void
-ecs_mark_buckets(const EcsRollup *rollup, const EcsCapture *only, DateADT from, DateADT until, bool existing)
-{
-	StringInfoData sql;
-	EcsIdentity saved;
-	Oid			types[] = {DATEOID, DATEOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
-	Datum		values[4];
-	EcsZone		zone;
-	ListCell   *cell;
-	Datum		buckets;
-	bool		isnull;
-
-	from = Max(from, rollup->frozen);
-	if (from >= until)
-		return;
-	if (rollup->handler != NULL && existing && (DATE_NOT_FINITE(from) || DATE_NOT_FINITE(until)))
-	{
-		/* nobody knows which buckets there were: the handler starts anew */
-		ecs_mark_everything(rollup->target);
-		return;
-	}
-	ecs_zone_init(&zone, rollup->zone);
-	values[0] = DateADTGetDatum(from);
-	values[1] = DateADTGetDatum(until);
-	values[2] = TimestampTzGetDatum(DATE_IS_NOBEGIN(from) ? DT_NOBEGIN :
-									ecs_day_start(&zone, from));
-	values[3] = TimestampTzGetDatum(DATE_IS_NOEND(until) ? DT_NOEND : ecs_day_start(&zone, until));
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT array_agg(DISTINCT ecomsocial.rollup_bucket(d, '%s')) FROM (", rollup->period);
-	foreach(cell, rollup->captures)
-	{
-		const EcsCapture *capture = lfirst(cell);
-		const char *column = quote_identifier(capture->column);
-
-		if (only != NULL && only->id != capture->id)
-			continue;
-		if (get_attnum(capture->source, capture->column) == InvalidAttrNumber)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("time column \"%s\" of %s does not exist", capture->column, ecs_relation_name(capture->source)),
-					 errdetail("Changes are captured nevertheless, but not which days the table holds."),
-					 errhint("Rename the column back, or drop rollup %s with keep_table => true and create it again.", rollup->name)));
-		if (capture->zone[0] == '\0')
-			appendStringInfo(&sql, "SELECT DISTINCT %s FROM %s WHERE %s >= $1 AND %s < $2 AND %s > '-infinity' UNION ALL ",
-							 column, ecs_relation_name(capture->source), column, column, column);
-		else
-			appendStringInfo(&sql, "SELECT DISTINCT ecomsocial.rollup_day(%s, %s) FROM %s WHERE %s >= $3 AND %s < $4 AND %s > '-infinity' UNION ALL ",
-							 column, quote_literal_cstr(capture->zone), ecs_relation_name(capture->source), column, column, column);
-	}
-	if (!existing)
-		appendStringInfoString(&sql, "SELECT NULL::date WHERE $1 > $2 AND $3 > $4");
-	else if (rollup->handler != NULL)
-		appendStringInfoString(&sql, "SELECT g::date FROM generate_series($1::timestamp, $2::timestamp - interval '1 day', interval '1 day') g WHERE $3 < $4");
-	else
-		appendStringInfo(&sql, "SELECT DISTINCT %s FROM %s WHERE %s >= ecomsocial.rollup_bucket($1, '%s') AND %s < $2 AND $3 < $4",
-						 quote_identifier(rollup->bucket_column), rollup->name,
-						 quote_identifier(rollup->bucket_column), rollup->period,
-						 quote_identifier(rollup->bucket_column));
-	appendStringInfoString(&sql, ") x(d)");
-
-	ecs_become_owner(&saved, rollup->owner, rollup->zone);
-	if (SPI_execute_with_args(sql.data, 4, types, values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not run: %s", sql.data);
-	ecs_return(&saved);
-	buckets = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	if (!isnull)
-	{
-		Oid			pending_types[] = {REGCLASSOID, DATEARRAYOID, DATEOID};
-		Datum		pending_values[] = {ObjectIdGetDatum(rollup->target), datumCopy(buckets, false, -1), DateADTGetDatum(rollup->frozen)};
-
-		ecs_registry_sql("INSERT INTO ecomsocial.rollup_pending SELECT $1, b FROM unnest($2) b WHERE b >= $3 ORDER BY b",
-						 3, pending_types, pending_values, NULL);
+		mark_difference(capture, d, rollups);
 	}
 }

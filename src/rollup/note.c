@@ -8,8 +8,7 @@
  * transaction, and is never true, so that no event is queued, no trigger is
  * called, a COPY keeps its multi-insert path, and a row costs one function call
  * that compares its time with the stretch of the row before.  Before commit or
- * prepare the set is written into the table rollup_log by heap_insert(): the log
- * has no index, no trigger and no rights for anybody, and needs none.
+ * prepare the set goes to the table rollup_log (log.c).
  *
  * Row triggers, because they are cloned to every partition, present and future,
  * fire for DML on a leaf and, being ENABLE ALWAYS, in a logical apply worker.
@@ -19,8 +18,8 @@
  *
  * Measured, of the time without triggers: COPY of a million rows 1.0 (a NEW
  * TABLE trigger 1.3 to 1.7, BEFORE ROW 1.4 to 1.7, AFTER ROW 1.5 to 1.9, the
- * first two because they end multi-insert); letting the trigger write the note
- * cost a single-row INSERT 3 % more than writing it at commit.
+ * first two because they end multi-insert).  A single-row INSERT pays for reading
+ * and preparing the clause anew, as every statement does.
  *
  * Subtransactions.  A note belongs to the subtransaction that made it.  Ids of
  * subtransactions grow, so what a subtransaction and its children noted is a
@@ -36,7 +35,6 @@
 #include "postgres.h"
 
 #include "access/genam.h"
-#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
@@ -60,25 +58,16 @@ PG_FUNCTION_INFO_V1(ecs_rollup_note_instant);
 PG_FUNCTION_INFO_V1(ecs_rollup_note_day);
 PG_FUNCTION_INFO_V1(ecs_rollup_trigger);
 PG_FUNCTION_INFO_V1(ecs_rollup_unwritten);
-PG_FUNCTION_INFO_V1(ecs_rollup_day);
-PG_FUNCTION_INFO_V1(ecs_rollup_bucket);
-
-/* A (capture, day) that this transaction touched */
-typedef struct Note
-{
-	int32		capture;
-	DateADT		day;
-} Note;
 
 typedef struct NoteEntry
 {
-	Note		note;
+	EcsNote		note;
 	char		status;			/* used by simplehash */
 } NoteEntry;
 
 #define SH_PREFIX notes
 #define SH_ELEMENT_TYPE NoteEntry
-#define SH_KEY_TYPE Note
+#define SH_KEY_TYPE EcsNote
 #define SH_KEY note
 #define SH_HASH_KEY(tb, key) hash_combine(murmurhash32((uint32) (key).capture), murmurhash32((uint32) (key).day))
 #define SH_EQUAL(tb, a, b) ((a).capture == (b).capture && (a).day == (b).day)
@@ -87,19 +76,18 @@ typedef struct NoteEntry
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-/* The same notes in the order in which they were made */
-typedef struct ListedNote
-{
-	Note		note;
-	SubTransactionId subid;
-} ListedNote;
+/*
+ * The notes in the order in which they were made, and once they are too many to
+ * be searched one by one, the set of them.
+ */
+#define SEARCHED_NOTES	16
 
 typedef struct NoteSet
 {
-	notes_hash *set;			/* NULL: nothing noted, and no memory held */
-	ListedNote *list;
+	EcsListedNote *list;
 	int			count;
-	int			room;
+	int			room;			/* 0: no memory is held */
+	notes_hash *set;
 } NoteSet;
 
 static NoteSet touched;
@@ -122,85 +110,39 @@ typedef struct CaptureState
 
 static CaptureState *captures = NULL;
 
-/* The tables of the registry, looked up once; invalid: not looked up */
-static Oid	log_relid = InvalidOid;
+/* Looked up once; invalid: not looked up */
 static Oid	capture_relid = InvalidOid;
-
-/* What rollup_day() remembers from row to row */
-typedef struct DayCache
-{
-	text	   *name;			/* of the zone */
-	EcsZone		zone;
-	DateADT		day;
-	TimestampTz from;			/* the day is [from, until) */
-	TimestampTz until;
-} DayCache;
 
 static void
 at_invalidation(Datum arg, Oid relid)
 {
 	(void) arg;
-	if (OidIsValid(relid) && relid != capture_relid && relid != log_relid)
+	if (OidIsValid(relid) && relid != capture_relid)
 		return;
-	capture_relid = log_relid = InvalidOid;
+	capture_relid = InvalidOid;
 	for (CaptureState *state = captures; state != NULL; state = state->next)
 		state->valid = false;
 }
 
 static void
-find_registry(void)
-{
-	Oid			schema;
-
-	if (OidIsValid(log_relid) && OidIsValid(capture_relid))
-		return;
-	schema = get_namespace_oid(ECS_SCHEMA, false);
-	capture_relid = get_relname_relid("rollup_capture", schema);
-	log_relid = get_relname_relid("rollup_log", schema);
-}
-
-static void
 forget_all(void)
 {
-	/* the memory goes with TopTransactionContext */
 	memset(&touched, 0, sizeof(touched));
 	generation++;
-}
-
-static void
-write_notes(void)
-{
-	Relation	log;
-
-	find_registry();
-	if (!OidIsValid(log_relid))
-		return;					/* this transaction dropped the extension */
-	log = table_open(log_relid, RowExclusiveLock);
-	for (int i = 0; i < touched.count; i++)
-	{
-		const Note *note = &touched.list[i].note;
-		Datum		values[2] = {Int32GetDatum(note->capture), DateADTGetDatum(note->day)};
-		bool		nulls[2] = {false, false};
-		HeapTuple	tuple = heap_form_tuple(RelationGetDescr(log), values, nulls);
-
-		heap_insert(log, tuple, GetCurrentCommandId(true), 0, NULL);
-		heap_freetuple(tuple);
-	}
-	table_close(log, RowExclusiveLock);
 }
 
 static void
 at_xact(XactEvent event, void *arg)
 {
 	(void) arg;
-	if (touched.set == NULL)
+	if (touched.room == 0)
 		return;
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
 			if (touched.count > 0)
-				write_notes();
+				ecs_log_write(touched.list, touched.count, event == XACT_EVENT_PRE_PREPARE);
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
@@ -216,8 +158,6 @@ static void
 at_subxact(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
 {
 	(void) arg;
-	if (touched.set == NULL)
-		return;
 	if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{
 		for (int i = touched.count; i-- > 0 && touched.list[i].subid >= subid;)
@@ -226,7 +166,11 @@ at_subxact(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, 
 	else if (event == SUBXACT_EVENT_ABORT_SUB)
 	{
 		while (touched.count > 0 && touched.list[touched.count - 1].subid >= subid)
-			notes_delete(touched.set, touched.list[--touched.count].note);
+		{
+			touched.count--;
+			if (touched.set != NULL)
+				notes_delete(touched.set, touched.list[touched.count].note);
+		}
 		generation++;
 	}
 }
@@ -244,54 +188,57 @@ register_callbacks(void)
 	registered = true;
 }
 
+static bool
+is_noted(const EcsNote *note)
+{
+	if (touched.set != NULL)
+		return notes_lookup(touched.set, *note) != NULL;
+	for (int i = 0; i < touched.count; i++)
+	{
+		if (touched.list[i].note.capture == note->capture && touched.list[i].note.day == note->day)
+			return true;
+	}
+	return false;
+}
+
+/* Memory goes with TopTransactionContext */
+static void
+make_room(void)
+{
+	bool		found;
+
+	if (touched.room == 0)
+	{
+		touched.list = MemoryContextAlloc(TopTransactionContext, SEARCHED_NOTES * sizeof(EcsListedNote));
+		touched.room = SEARCHED_NOTES;
+		return;
+	}
+	touched.list = repalloc_huge(touched.list, 2 * (Size) touched.room * sizeof(EcsListedNote));
+	touched.room *= 2;
+	if (touched.set != NULL)
+		return;
+	touched.set = notes_create(TopTransactionContext, touched.room, NULL);
+	for (int i = 0; i < touched.count; i++)
+		(void) notes_insert(touched.set, touched.list[i].note, &found);
+}
+
 static void
 note_day(int32 capture, DateADT day)
 {
-	Note		note = {capture, day};
+	EcsNote		note = {capture, day};
 	bool		found;
 
 	register_callbacks();
-	if (touched.set == NULL)
-	{
-		touched.room = 16;
-		touched.list = MemoryContextAlloc(TopTransactionContext, touched.room * sizeof(ListedNote));
-		touched.set = notes_create(TopTransactionContext, touched.room, NULL);
-	}
+	if (is_noted(&note))
+		return;
 	/* room first: an error here must not leave a note that is not listed */
 	if (touched.count == touched.room)
-	{
-		touched.list = repalloc_huge(touched.list, 2 * (Size) touched.room * sizeof(ListedNote));
-		touched.room *= 2;
-	}
-	notes_insert(touched.set, note, &found);
-	if (found)
-		return;
+		make_room();
+	if (touched.set != NULL)
+		(void) notes_insert(touched.set, note, &found);
 	touched.list[touched.count].note = note;
 	touched.list[touched.count].subid = GetCurrentSubTransactionId();
 	touched.count++;
-}
-
-/*
- * The day of an instant and its stretch [from, until).
- *
- * A bucket's query reads from one local midnight to the next, so this, and not
- * the date on the local clock, says which bucket an event belongs to.  The two
- * differ where clocks went back from shortly after midnight (St. John's until
- * 2011, at 00:01): a few minutes then carry the date of the coming day.
- */
-void
-ecs_instant_day(EcsZone *zone, TimestampTz instant, DateADT *day, TimestampTz *from, TimestampTz *until)
-{
-	DateADT		d = ecs_local_day(zone, instant);
-
-	while ((*from = ecs_day_start(zone, d)) > instant)
-		d--;
-	while ((*until = ecs_day_start(zone, d + 1)) <= instant)
-	{
-		*from = *until;
-		d++;
-	}
-	*day = d;
 }
 
 /* Read the zone of a capture from the registry */
@@ -305,7 +252,8 @@ load_capture(CaptureState *state)
 	HeapTuple	tuple;
 	bool		isnull;
 
-	find_registry();
+	if (!OidIsValid(capture_relid))
+		capture_relid = get_relname_relid("rollup_capture", get_namespace_oid(ECS_SCHEMA, false));
 	rel = table_open(capture_relid, AccessShareLock);
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(state->id));
 	/* the latest, since triggers are looked up in it too */
@@ -418,51 +366,4 @@ ecs_rollup_unwritten(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;
-}
-
-/* rollup_day(at timestamptz, zone text) → date */
-Datum
-ecs_rollup_day(PG_FUNCTION_ARGS)
-{
-	TimestampTz instant = PG_GETARG_TIMESTAMPTZ(0);
-	text	   *name = PG_GETARG_TEXT_PP(1);
-	DayCache   *cache = fcinfo->flinfo->fn_extra;
-
-	if (TIMESTAMP_IS_NOBEGIN(instant))
-		PG_RETURN_DATEADT(DATEVAL_NOBEGIN);
-	if (TIMESTAMP_IS_NOEND(instant))
-		PG_RETURN_DATEADT(DATEVAL_NOEND);
-	if (cache == NULL)
-		cache = fcinfo->flinfo->fn_extra = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(DayCache));
-	if (cache->name == NULL ||
-		VARSIZE_ANY_EXHDR(cache->name) != VARSIZE_ANY_EXHDR(name) ||
-		memcmp(VARDATA_ANY(cache->name), VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)) != 0)
-	{
-		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-
-		ecs_zone_init(&cache->zone, text_to_cstring(name));
-		cache->name = (text *) PG_DETOAST_DATUM_COPY(PointerGetDatum(name));
-		cache->from = cache->until = 0;
-		MemoryContextSwitchTo(old);
-	}
-	if (instant < cache->from || instant >= cache->until)
-		ecs_instant_day(&cache->zone, instant, &cache->day, &cache->from, &cache->until);
-	PG_RETURN_DATEADT(cache->day);
-}
-
-/* rollup_bucket(day, period, shift) → date */
-Datum
-ecs_rollup_bucket(PG_FUNCTION_ARGS)
-{
-	DateADT		day = PG_GETARG_DATEADT(0);
-	EcsPeriod	period = ecs_period_from_enum(PG_GETARG_OID(1));
-	int32		shift = PG_GETARG_INT32(2);
-
-	if (DATE_NOT_FINITE(day))
-		PG_RETURN_DATEADT(day);
-	if (shift < -1 || shift > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a bucket is shifted by -1, 0 or 1")));
-	PG_RETURN_DATEADT(ecs_period_start(period, ecs_period_index(period, day) + shift));
 }

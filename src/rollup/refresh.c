@@ -7,15 +7,17 @@
  * transaction, sees at least as much.  What the deletion could not see stays,
  * and is work for the next time.
  *
- *	1.	Move.  Delete the notes of the rollup's sources from rollup_log and write
- *		the buckets that they touch to rollup_pending, for every rollup of these
- *		sources.  Before that, compare the leaves (leaves.c).
+ *	1.	Move.  Delete the notes of the rollup's sources from rollup_log, wait for
+ *		commits that rely on them (log.c), and write the buckets that they touch
+ *		to rollup_pending, for every rollup of these sources.  Before that,
+ *		compare the leaves (leaves.c), and put back triggers that are missing
+ *		(capture.c).
  *	2.	Compute.  For each pending bucket: delete its rows of rollup_pending,
  *		then delete the bucket's rows of the target and insert what the query
  *		gives for [from, until).
  *
- * There is no watermark and writers are never waited for; a prepared or long
- * transaction brings its note along whenever it commits.
+ * There is no watermark; a prepared or long transaction is not waited for, and
+ * brings its note along whenever it commits.
  *
  * Locking: a bucket is computed under a SHARE UPDATE EXCLUSIVE lock on the
  * target, taken before the first snapshot of its transaction.  So two refreshes
@@ -98,22 +100,29 @@ exists(const char *sql, const EcsCapture *capture)
 
 /* Turn what is known of a source since the last time into pending buckets */
 static void
-move_notes(const EcsCapture *capture)
+move_notes(const EcsCapture *capture, bool differ)
 {
-	bool		noted = exists("SELECT FROM ecomsocial.rollup_log WHERE capture = $1 LIMIT 1", capture);
-	bool		differ = ecs_leaves_differ(capture);
+	Oid			types[] = {INT4OID, DATEARRAYOID};
+	Datum		values[] = {Int32GetDatum(capture->id), (Datum) 0};
+	bool		none;
 
-	if (!noted && !differ)
+	if (!differ && !exists("SELECT FROM ecomsocial.rollup_log WHERE capture = $1 LIMIT 1", capture))
 		return;
 	(void) exists("SELECT FROM ecomsocial.rollup_capture WHERE capture = $1 FOR NO KEY UPDATE", capture);
 	if (differ)
 		ecs_leaves_mark_changes(capture);
-	(void) exists("WITH moved AS (DELETE FROM ecomsocial.rollup_log WHERE capture = $1 RETURNING day), "
-				  "days AS (SELECT DISTINCT day FROM moved) "
-				  "INSERT INTO ecomsocial.rollup_pending "
-				  "SELECT DISTINCT r.target, ecomsocial.rollup_bucket(d.day, r.bucket) "
-				  "FROM days d JOIN ecomsocial.rollups r ON $1 = ANY (r.captures) ORDER BY 1, 2",
-				  capture);
+
+	ecs_registry_sql("WITH moved AS (DELETE FROM ecomsocial.rollup_log WHERE capture = $1 RETURNING day) "
+					 "SELECT array_agg(DISTINCT day) FROM moved", 1, types, values, NULL);
+	values[1] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &none);
+	if (none)
+		return;
+	values[1] = datumCopy(values[1], false, -1);
+	ecs_log_settle();
+	ecs_registry_sql("INSERT INTO ecomsocial.rollup_pending "
+					 "SELECT DISTINCT r.target, ecomsocial.rollup_bucket(d.day, r.bucket) "
+					 "FROM unnest($2) d(day) JOIN ecomsocial.rollups r ON $1 = ANY (r.captures) ORDER BY 1, 2",
+					 2, types, values, NULL);
 }
 
 /* A mark of everything becomes the buckets that there are */
@@ -249,6 +258,7 @@ typedef struct Work
 	TimestampTz until;			/* buckets that begin later are left pending */
 	DateADT		bucket;			/* at work on, or done last */
 	int			done;
+	bool		healed;			/* as far as could be done */
 	Failure    *failure;
 } Work;
 
@@ -275,14 +285,42 @@ wanted_values(const Work *work, Datum values[5])
 /* A step runs in a subtransaction; returns false where there was nothing to do */
 typedef bool (*Step) (Work *work);
 
+/* Does nothing where triggers are to be put back first */
 static bool
 step_move(Work *work)
 {
+	const List *captures = work->rollup->captures;
+	EcsLeaves  *leaves = palloc(sizeof(EcsLeaves) * list_length(captures));
+	bool		blind = false;
+	int			i = 0;
+	Oid			leaf;
+	ListCell   *cell;
+
+	foreach(cell, captures)
+	{
+		leaves[i] = ecs_leaves_compare(lfirst(cell), &leaf);
+		blind |= leaves[i++] == ECS_LEAVES_BLIND;
+	}
+	if (blind && !work->healed)
+		return false;
+	i = 0;
+	foreach(cell, captures)
+		move_notes(lfirst(cell), leaves[i++] != ECS_LEAVES_SAME);
+	expand_everything(work->rollup);
+	return true;
+}
+
+static bool
+step_heal(Work *work)
+{
+	Oid			leaf;
 	ListCell   *cell;
 
 	foreach(cell, work->rollup->captures)
-		move_notes(lfirst(cell));
-	expand_everything(work->rollup);
+	{
+		if (ecs_leaves_compare(lfirst(cell), &leaf) == ECS_LEAVES_BLIND)
+			ecs_capture_heal(lfirst(cell));
+	}
 	return true;
 }
 
@@ -416,7 +454,13 @@ refresh_rollup(const EcsRollup *rollup, TimestampTz until)
 	int64		pending;
 
 	ecs_check_rollup_owner(rollup);
-	run_step(step_move, &work);
+	if (!run_step(step_move, &work) && failure.count == 0)
+	{
+		run_step(step_heal, &work);
+		next_transaction();
+		work.healed = true;
+		run_step(step_move, &work);
+	}
 	next_transaction();
 
 	while ((pending = find_pending(&work)) > 0)

@@ -119,6 +119,20 @@ ecs_registry_sql(const char *sql, int nargs, Oid *types, Datum *values, const ch
 	return SPI_processed;
 }
 
+/* Run a statement as the current user, in which every name is qualified but those of operators */
+void
+ecs_run_sql(const char *sql)
+{
+	int			level = NewGUCNestLevel();
+	int			rc;
+
+	set_locally("search_path", "pg_catalog, pg_temp");
+	rc = SPI_execute(sql, false, 0);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute returned %s: %s", SPI_result_code_string(rc), sql);
+	AtEOXact_GUC(false, level);
+}
+
 /* A value of the last result, as text: NULL where it is null */
 char *
 ecs_spi_text(int row, int column)

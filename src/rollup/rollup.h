@@ -42,6 +42,23 @@ typedef struct EcsCapture
 	char	   *zone;			/* empty where the column is a date */
 } EcsCapture;
 
+/* A day of a source that the current transaction touched, and who in it */
+typedef struct EcsNote
+{
+	int32		capture;
+	DateADT		day;
+} EcsNote;
+
+typedef struct EcsListedNote
+{
+	EcsNote		note;
+	SubTransactionId subid;
+} EcsListedNote;
+
+/* log.c: notes that are committed */
+extern void ecs_log_write(const EcsListedNote *notes, int count, bool preparing);
+extern void ecs_log_settle(void);
+
 /* registry.c: rights, and the registry as C sees it.  All need an SPI connection. */
 typedef struct EcsIdentity
 {
@@ -55,6 +72,7 @@ extern void ecs_become_registry(EcsIdentity *saved);
 extern void ecs_become_owner(EcsIdentity *saved, Oid owner, const char *zone);
 extern void ecs_return(const EcsIdentity *saved);
 extern uint64 ecs_registry_sql(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls);
+extern void ecs_run_sql(const char *sql);
 extern EcsRollup *ecs_rollup_load(Oid target, bool missing_ok);
 extern EcsCapture *ecs_capture_load(int32 id);
 extern void ecs_check_rollup_owner(const EcsRollup *rollup);
@@ -63,18 +81,32 @@ extern char *ecs_relation_name(Oid relid);
 extern char *ecs_spi_text(int row, int column);
 extern int64 ecs_spi_int(int row, int column, bool *isnull);
 
+/* capture.c: the triggers of a source */
+#define ECS_TRIGGER_PREFIX	"ecomsocial_rollup_"	/* ..._CAPTURE_EVENT */
+#define ECS_TRIGGER_COUNT	3
+
+extern int32 ecs_capture_make(Oid source, const char *column, const char *zone);
+extern void ecs_capture_heal(const EcsCapture *capture);
+extern void ecs_capture_drop_unused(const EcsCapture *capture);
+extern void ecs_forget_dropped(void);
+
 /* leaves.c: what triggers cannot see, found by comparing the catalog */
-extern bool ecs_leaf_range(Oid leaf, Oid root, const char *column, EcsZone *zone, DateADT *from, DateADT *until);
+typedef enum EcsLeaves
+{
+	ECS_LEAVES_SAME,
+	ECS_LEAVES_DIFFER,
+	ECS_LEAVES_BLIND			/* some have no eyes: triggers to be put back */
+} EcsLeaves;
+
+extern EcsLeaves ecs_leaves_compare(const EcsCapture *capture, Oid *blind);
 extern void ecs_leaves_record(const EcsCapture *capture);
-extern bool ecs_leaves_differ(const EcsCapture *capture);
 extern void ecs_leaves_mark_changes(const EcsCapture *capture);
+
+/* mark.c: buckets to be computed */
 extern void ecs_mark_buckets(const EcsRollup *rollup, const EcsCapture *only, DateADT from, DateADT until, bool existing);
 extern void ecs_mark_everything(Oid target);
 
-/* create.c */
-extern void ecs_forget_dropped(void);
-
-/* note.c */
+/* bucket.c: instants, days, buckets */
 extern void ecs_instant_day(EcsZone *zone, TimestampTz instant, DateADT *day, TimestampTz *from, TimestampTz *until);
 
 #endif							/* ECS_ROLLUP_H */

@@ -71,7 +71,12 @@ $node->command_ok([ 'pg_restore', '--data-only', '--disable-triggers', '-n', 'sh
 my ($status, $out, $err) = $node->psql('restored_1', $refresh);
 is($status, 0, 'a refresh after that');
 is($node->safe_psql('restored_1', $wrong), '0', 'is right, since it finds the triggers changed');
-like($err, qr/is missing or not enabled always/, 'and warns');
+like($err, qr/were missing or not enabled always/, 'and warns');
+is($node->safe_psql('restored_1', "SELECT string_agg(DISTINCT tgenabled::text, '') FROM pg_trigger WHERE tgname ~ '^ecomsocial_rollup'"), 'A', 'and puts them back');
+$node->safe_psql('restored_1', 'DROP TRIGGER ecomsocial_rollup_1_update ON shop.event');
+$node->safe_psql('restored_1', "UPDATE shop.event SET v = 9");
+$node->safe_psql('restored_1', $refresh);
+is($node->safe_psql('restored_1', $wrong), '0', 'a trigger that was dropped is found missing');
 
 # logical replication: the subscriber has rollups of its own
 $node->safe_psql('postgres', 'CREATE DATABASE subscriber');

@@ -1,0 +1,38 @@
+/*
+ * request.h
+ *		What rollup_create() was asked for, and whether it can be had.
+ */
+#ifndef ECS_ROLLUP_REQUEST_H
+#define ECS_ROLLUP_REQUEST_H
+
+#include "nodes/pg_list.h"
+
+typedef struct EcsRequest
+{
+	char	   *schema;
+	char	   *table;
+	char	   *name;			/* both, quoted */
+	Oid			existing;		/* the table where there is one already */
+	List	   *sources;		/* of Oid */
+	List	   *columns;		/* of char *, as long */
+	Oid			time_type;		/* of all of them: date or timestamptz */
+	const char *query;			/* one SELECT, without its semicolon; or NULL */
+	List	   *outputs;		/* its TargetEntries */
+	char	   *handler;
+	Oid			bucket;			/* a value of the enum */
+	char	   *zone;
+	char	   *bucket_column;
+	List	   *key;			/* of char *, besides the bucket */
+	bool		has_key;
+	bool		nullable_key;
+} EcsRequest;
+
+/*
+ * request.c: errors where the request cannot be had.  The sources come first:
+ * they say of which type the query's parameters are.
+ */
+extern void ecs_check_source(EcsRequest *request, Oid source, const char *column);
+extern void ecs_check_query(EcsRequest *request, const char *sql);
+extern void ecs_check_target(const EcsRequest *request);
+
+#endif							/* ECS_ROLLUP_REQUEST_H */
