@@ -189,10 +189,14 @@ read_triggers(Relation pg_trigger, const EcsCapture *capture, Leaf *leaf)
 static Leaf *
 present_leaves(const EcsCapture *capture, int *count)
 {
-	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
+	Relation	pg_trigger;
 	List	   *members;
 	Leaf	   *leaves;
 	ListCell   *cell;
+
+	*count = 0;
+	if (get_rel_name(capture->source) == NULL)
+		return NULL;			/* dropped, and the query with it */
 
 	/* a partition whose detachment is pending is none for this snapshot */
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -200,8 +204,8 @@ present_leaves(const EcsCapture *capture, int *count)
 	PopActiveSnapshot();
 	list_sort(members, list_oid_cmp);
 
+	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
 	leaves = palloc(sizeof(Leaf) * list_length(members));
-	*count = 0;
 	foreach(cell, members)
 	{
 		Leaf	   *leaf = &leaves[*count];

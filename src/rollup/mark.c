@@ -31,6 +31,13 @@ ecs_mark_everything(Oid target)
  * $3 and $4, and use either.
  */
 
+static void
+append_union(StringInfo sql)
+{
+	if (sql->len > 0)
+		appendStringInfoString(sql, " UNION ALL ");
+}
+
 /* Append a query for the days that a source has rows of */
 static void
 append_source_days(StringInfo sql, const EcsRollup *rollup, const EcsCapture *capture)
@@ -44,6 +51,7 @@ append_source_days(StringInfo sql, const EcsRollup *rollup, const EcsCapture *ca
 				 errmsg("time column \"%s\" of %s does not exist", capture->column, ecs_relation_name(capture->source)),
 				 errdetail("Changes are captured nevertheless, but not which days the table holds."),
 				 errhint("Rename the column back, or drop rollup %s with keep_table => true and create it again.", rollup->name)));
+	append_union(sql);
 	appendStringInfoString(sql, "SELECT DISTINCT ");
 	if (by_day)
 		appendStringInfoString(sql, column);
@@ -60,6 +68,7 @@ append_target_days(StringInfo sql, const EcsRollup *rollup)
 {
 	const char *bucket;
 
+	append_union(sql);
 	if (rollup->handler != NULL)
 	{
 		appendStringInfoString(sql, "SELECT g::date FROM generate_series($1::timestamp, $2::timestamp - interval '1 day', interval '1 day') g WHERE $3 < $4");
@@ -125,18 +134,12 @@ ecs_mark_buckets(const EcsRollup *rollup, const EcsCapture *only, DateADT from, 
 	{
 		const EcsCapture *capture = lfirst(cell);
 
-		if (only != NULL && only->id != capture->id)
-			continue;
-		if (days.len > 0)
-			appendStringInfoString(&days, " UNION ALL ");
-		append_source_days(&days, rollup, capture);
+		if ((only == NULL || only->id == capture->id) && get_rel_name(capture->source) != NULL)
+			append_source_days(&days, rollup, capture);
 	}
 	if (existing)
-	{
-		appendStringInfoString(&days, " UNION ALL ");
 		append_target_days(&days, rollup);
-	}
-	if (find_buckets(rollup, days.data, from, until, &values[1]))
+	if (days.len > 0 && find_buckets(rollup, days.data, from, until, &values[1]))
 		ecs_registry_sql("INSERT INTO ecomsocial.rollup_pending SELECT $1, b FROM unnest($2) b WHERE b >= $3 ORDER BY b",
 						 3, types, values, NULL);
 }

@@ -402,6 +402,16 @@ SELECT target FROM rollup_status();
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 'sale'::regclass;
 SELECT rollup_drop('odd_daily');
 
+-- a source dropped by force takes the query along: a refresh says so, and the table stays as it was
+CREATE TABLE gone (at timestamptz);
+INSERT INTO gone VALUES ('2024-01-01 12:00 UTC');
+SELECT rollup_create('gone_daily', '{gone}', '{at}', 'SELECT count(*) AS n FROM gone WHERE at >= $1 AND at < $2');
+CALL rollup_refresh('gone_daily');
+DROP TABLE gone CASCADE;
+CALL rollup_refresh('gone_daily');
+SELECT count(*) FROM gone_daily;
+SELECT rollup_drop('gone_daily');
+
 -- an existing table as the target, and several sources
 CREATE TABLE a (at timestamptz, user_id int);
 CREATE TABLE b (at timestamptz, user_id int);
