@@ -33,13 +33,19 @@ REGRESS_OPTS   = --inputdir=test --load-extension=ecomsocial
 ISOLATION      = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=ecomsocial
 
-ifeq ($(shell command -v $(PG_CONFIG)),)
+# A pg_config alone is no server's: Debian's client packages bring one.
+ifeq ($(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h),)
 # Only the goals that install what is missing can be reached without a server.
 .DEFAULT_GOAL := needs-server
 needs-server all install installcheck:
-	@echo "pg_config not found: run 'make setup' (as root), or set PG_CONFIG" >&2; exit 1
+	@echo "no headers of a PostgreSQL server found: run 'make setup' (as root), or set PG_CONFIG" >&2; exit 1
 else
 PGXS := $(shell $(PG_CONFIG) --pgxs)
+# A server with JIT wants bitcode beside the library.  Where the clang that it was built with is
+# missing, there is none: our functions are called from compiled expressions instead of inlined.
+ifeq ($(shell command -v $$(sed -n 's/^CLANG *= *//p' $(dir $(PGXS))../Makefile.global)),)
+override with_llvm = no
+endif
 include $(PGXS)
 ifeq ($(shell expr $(MAJORVERSION) \< 15),1)
 $(error ecomsocial needs PostgreSQL 15 or later, $(PG_CONFIG) is $(VERSION))
