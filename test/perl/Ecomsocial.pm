@@ -7,13 +7,13 @@ use warnings;
 use Exporter 'import';
 our @EXPORT = qw(populate more_events refresh fingerprint as_shop);
 
-# An ordinary role "shop" owns the database and everything in it.
+# An ordinary role "regress_shop" owns the database and everything in it.
 sub populate
 {
 	my ($node, $database) = @_;
 
-	$node->safe_psql('postgres', 'CREATE ROLE shop LOGIN') unless $node->safe_psql('postgres', q{SELECT 1 FROM pg_roles WHERE rolname = 'shop'});
-	$node->safe_psql('postgres', "CREATE DATABASE $database OWNER shop");
+	$node->safe_psql('postgres', 'CREATE ROLE regress_shop LOGIN') unless $node->safe_psql('postgres', q{SELECT 1 FROM pg_roles WHERE rolname = 'regress_shop'});
+	$node->safe_psql('postgres', "CREATE DATABASE $database OWNER regress_shop");
 	as_shop($node, $database, q{
 		CREATE EXTENSION ecomsocial;
 		SELECT count(*) FROM ecomsocial.create_ecommerce();
@@ -90,7 +90,7 @@ sub as_shop
 {
 	my ($node, $database, $sql) = @_;
 
-	return $node->safe_psql($database, $sql, extra_params => [ '-U', 'shop' ]);
+	return $node->safe_psql($database, $sql, extra_params => [ '-U', 'regress_shop' ]);
 }
 
 # Every table and view of both models, one line each: name, rows, and the sum of their contents

@@ -25,8 +25,8 @@ my $dump = PostgreSQL::Test::Utils::tempdir;
 $ENV{LC_MESSAGES} = 'C';
 for my $format ('plain', 'custom')
 {
-	my @to = ('-U', 'shop', '-h', $node->host, '-p', $node->port);
-	$node->safe_psql('postgres', "CREATE DATABASE from_$format OWNER shop");
+	my @to = ('-U', 'regress_shop', '-h', $node->host, '-p', $node->port);
+	$node->safe_psql('postgres', "CREATE DATABASE from_$format OWNER regress_shop");
 	command_ok([ 'pg_dump', @to, '-d', 'origin', '-F', substr($format, 0, 1), '-f', "$dump/$format" ], "$format dump by the owner");
 	command_ok(
 		$format eq 'plain'
@@ -54,13 +54,19 @@ is(fingerprint($node, 'origin'), $later, 'the same after a restart');
 
 more_events($node, 'origin', '2024-04-03', 40);
 more_events($node, 'from_plain', '2024-04-03', 40);
-my ($in, $out, $err) = ('', '', '');
-my $refresh = $node->background_psql('origin', on_error_stop => 0);
-$refresh->{run}->{options}{debug} = 0 if exists $refresh->{run}->{options}{debug};
-$refresh->query_until(qr/^$/, "\\echo\nCALL ecomsocial.refresh_model('ecommerce');\nCALL ecomsocial.refresh_model('social');\n");
+my $holder = $node->background_psql('origin');
+$holder->query_until(qr/held/, "BEGIN; LOCK TABLE ecommerce.sales_monthly IN SHARE MODE;\n\\echo held\n");
+my $refresher = $node->background_psql('origin', on_error_stop => 0);
+$refresher->query_until(qr/started/, "\\echo started\nCALL ecomsocial.refresh_model('ecommerce');\n");
+ok($node->poll_query_until('origin', q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CALL %' AND wait_event_type = 'Lock')}),
+	'a refresh stands before its second rollup');
 $node->stop('immediate');
-eval { $refresh->quit };
+eval { $_->quit } for $holder, $refresher;
 $node->start;
+is( $node->safe_psql('origin', q{
+		SELECT string_agg((pending > 0)::text, ' ' ORDER BY target::text) FROM ecomsocial.rollup_status()
+		WHERE target IN ('ecommerce.sales_daily'::regclass, 'ecommerce.sales_monthly'::regclass)}),
+	'false true', 'the crash left what was committed, and what was not still waits');
 refresh($node, 'origin');
 refresh($node, 'from_plain');
 is(fingerprint($node, 'origin'), fingerprint($node, 'from_plain'), 'a refresh that a crash cut off is completed by the next');
