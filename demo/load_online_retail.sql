@@ -252,11 +252,11 @@ SELECT to_char(month, 'YYYY-MM') AS month, f.lines, f.units, f.amount,
 FROM file f FULL JOIN sold o USING (month) FULL JOIN moved m USING (month) FULL JOIN shipped s USING (month);
 
 \echo
-\echo 'Where the lines of the file went (amounts in GBP):'
+\echo 'Where the lines of the file went, and its money in GBP; lost are lines / units / money:'
 SELECT coalesce(month, 'total') AS month, sum(lines) AS lines, sum(product_lines) AS product, sum(service_lines) AS service,
-       sum(shipping_lines) AS shipping, sum(stock_lines) AS stock, sum(amount) AS "amount of the file",
-       sum(product_amount) AS product, sum(service_amount) AS service, sum(shipping_amount) AS shipping,
-       sum(lost_lines) AS "lost lines", sum(lost_units) AS "lost units", sum(lost_amount) AS "lost amount"
+       sum(shipping_lines) AS shipping, sum(stock_lines) AS stock, round(sum(amount), 2) AS money,
+       round(sum(product_amount), 2) AS product, round(sum(service_amount), 2) AS service, round(sum(shipping_amount), 2) AS shipping,
+       format('%s / %s / %s', sum(lost_lines), sum(lost_units), round(sum(lost_amount), 2)) AS lost
 FROM reconciliation
 GROUP BY ROLLUP (month)
 ORDER BY month NULLS LAST;

@@ -4,7 +4,8 @@
 SELECT max(day)::timestamp + interval '1 day' AS the_end FROM sales_daily \gset
 
 \echo 'Sales of each month: returns beside gross, net after discounts and returns'
-SELECT to_char(period_start, 'YYYY-MM') AS month, orders, customers, gross, discount, returns, net_sales,
+SELECT to_char(period_start, 'YYYY-MM') AS month, orders, customers, round(gross, 2) AS gross, round(discount, 2) AS discount,
+       round(returns, 2) AS returns, round(net_sales, 2) AS net_sales,
        round(aov, 2) AS "order value", round(aov_net_of_returns, 2) AS "net of returns"
 FROM average_order_value
 WHERE period = 'month' AND dimension = 'all'
@@ -17,20 +18,20 @@ WITH RECURSIVE tree AS (
     SELECT c.product_category_id, t.path || ' / ' || c.category_name, t.depth + 1
     FROM tree t JOIN product_category c ON c.parent_category_id = t.product_category_id
 )
-SELECT repeat('    ', depth) || s.category AS category, sum(s.orders) AS orders, sum(s.units) AS units, sum(s.net_sales) AS net_sales,
+SELECT repeat('    ', depth) || s.category AS category, sum(s.orders) AS orders, sum(s.units) AS units, round(sum(s.net_sales), 2) AS net_sales,
        repeat('▪', greatest(0, round(25 * sum(s.net_sales) / max(sum(s.net_sales)) OVER ())::integer)) AS " "
 FROM monthly_sales_by_category s JOIN tree t ON t.product_category_id = s.category_id
 GROUP BY t.path, t.depth, s.category
 ORDER BY t.path;
 
 \echo 'Customers who bought most'
-SELECT customer_id, country, orders, net_sales, round(aov, 2) AS "order value", first_order_day, last_order_day
+SELECT customer_id, country, orders, round(net_sales, 2) AS net_sales, round(aov, 2) AS "order value", first_order_day, last_order_day
 FROM customer_purchase_history
 ORDER BY net_sales DESC, customer_id
 LIMIT 8;
 
 \echo 'Segments of customers at the end, by recency, frequency and money'
-SELECT segment, customers, orders, net_sales, round(aov, 2) AS "order value"
+SELECT segment, customers, orders, round(net_sales, 2) AS net_sales, round(aov, 2) AS "order value"
 FROM average_order_value_by_segment(:'the_end')
 ORDER BY net_sales DESC;
 
@@ -69,7 +70,7 @@ ORDER BY l.days_of_supply, l.store_id, l.product_id
 LIMIT 8;
 
 \echo 'A product and its list price over time'
-SELECT product_title, unit_price, valid_from::date, valid_to
+SELECT product_title, unit_price, valid_from::date, valid_to::date
 FROM product
 WHERE product_id = (SELECT product_id FROM product GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1)
 ORDER BY product.valid_from;
