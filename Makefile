@@ -32,6 +32,8 @@ REGRESS        = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS   = --inputdir=test --load-extension=ecomsocial
 ISOLATION      = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=ecomsocial
+# a schema of a test may be called like the superuser who runs it
+installcheck: export PGOPTIONS += -c search_path=public
 
 # A pg_config alone is no server's: Debian's client packages bring one.
 ifeq ($(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h),)
