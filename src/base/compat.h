@@ -30,8 +30,10 @@
 /* No server has this one */
 #if defined(__GNUC__) || defined(__clang__)
 #define ecs_prefetch(address)	__builtin_prefetch(address)
+#define ecs_prefetch_write(address)	__builtin_prefetch(address, 1)
 #else
 #define ecs_prefetch(address)	((void) (address))
+#define ecs_prefetch_write(address)	((void) (address))
 #endif
 
 /*

@@ -24,14 +24,14 @@
 
 #include "base/calendar.h"
 #include "base/query.h"
-#include "stock/ledger.h"
+#include "stock/snapshots.h"
 
 PG_FUNCTION_INFO_V1(ecs_stock_ledger);
 PG_FUNCTION_INFO_V1(ecs_stock_ledger_table);
 PG_FUNCTION_INFO_V1(ecs_stock_snapshots);
 
 /* day, change, balance, counted; or day, quantity */
-#define MAX_COLUMNS		(ECS_LEDGER_KEYS + 4)
+#define MAX_COLUMNS		(ECS_KEY_COLUMNS + 4)
 
 /* A call under way; lives as long as the set is returned */
 typedef struct StockCall
@@ -39,6 +39,7 @@ typedef struct StockCall
 	bool		dense;			/* stock_snapshots() */
 	MemoryContext context;
 	EcsLedger  *ledger;
+	EcsSnapshots *snapshots;
 	EcsZone		zone;
 
 	/* the result: its live columns, in the order in which rows are filled */
@@ -73,9 +74,9 @@ report_shape(StockCall *call)
 					call->dense ? "stock_snapshots" : "stock_ledger"),
 			 call->dense ?
 			 errdetail("Its columns must be the day (date), up to %d key columns, and the quantity (smallint, integer, bigint, or numeric without precision).",
-					   ECS_LEDGER_KEYS) :
+					   ECS_KEY_COLUMNS) :
 			 errdetail("Its columns must be up to %d key columns, the day (date), the change and the balance (smallint, integer, bigint, or numeric without precision), and optionally whether a stocktake set the balance (boolean).",
-					   ECS_LEDGER_KEYS),
+					   ECS_KEY_COLUMNS),
 			 errhint("Pass a null value of a table's or composite type, or NULL::record with a column definition list.")));
 }
 
@@ -120,7 +121,7 @@ init_result(StockCall *call, FunctionCallInfo fcinfo)
 			call->with_counted = column_type(call, call->ncolumns - 1) == BOOLOID;
 		call->nkeys = day = call->ncolumns - 3 - call->with_counted;
 	}
-	if (call->nkeys < 0 || call->nkeys > ECS_LEDGER_KEYS ||
+	if (call->nkeys < 0 || call->nkeys > ECS_KEY_COLUMNS ||
 		column_type(call, day) != DATEOID ||
 		!holds_quantity(call, call->dense ? call->nkeys + 1 : day + 1) ||
 		!holds_quantity(call, call->dense ? call->nkeys + 1 : day + 2))
@@ -134,8 +135,8 @@ start_query(TupleDesc desc, void *state)
 {
 	StockCall  *call = state;
 	int			nkeys = call->nkeys;
-	Oid			types[ECS_LEDGER_KEYS];
-	Oid			collations[ECS_LEDGER_KEYS];
+	Oid			types[ECS_KEY_COLUMNS];
+	Oid			collations[ECS_KEY_COLUMNS];
 	MemoryContext caller;
 
 	call->timed = desc->natts == nkeys + 3;
@@ -197,7 +198,7 @@ start_query(TupleDesc desc, void *state)
 
 	caller = MemoryContextSwitchTo(call->context);
 	call->ledger = ecs_ledger_create(nkeys, types, collations, call->quantity_type == NUMERICOID,
-									 call->timed, get_hash_memory_limit());
+									 get_hash_memory_limit());
 	MemoryContextSwitchTo(caller);
 }
 
@@ -231,24 +232,24 @@ find_at(StockCall *call, Datum value, bool counted)
 	return make_at(day, call->timed ? time - day * USECS_PER_DAY + ECS_AT_ZONE_SHIFT : 0, counted);
 }
 
-static Datum
+static int64
 find_quantity(StockCall *call, Datum value)
 {
 	switch (call->quantity_type)
 	{
 		case INT2OID:
-			return (Datum) (int64) DatumGetInt16(value);
+			return DatumGetInt16(value);
 		case INT4OID:
-			return (Datum) (int64) DatumGetInt32(value);
-		case NUMERICOID:
+			return DatumGetInt32(value);
+		case INT8OID:
+			return DatumGetInt64(value);
+		default:
 			value = NumericGetDatum(DatumGetNumeric(value));
 			if (numeric_is_nan(DatumGetNumeric(value)) || numeric_is_inf(DatumGetNumeric(value)))
 				ereport(ERROR,
 						(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 						 errmsg("quantity of a stock movement is not finite")));
-			return value;
-		default:
-			return value;
+			return (int64) value;
 	}
 }
 
@@ -257,19 +258,24 @@ take_row(TupleTableSlot *slot, void *state)
 {
 	StockCall  *call = state;
 	int			nkeys = call->nkeys;
+	Datum		key[ECS_KEY_COLUMNS];
 	uint32		nulls = 0;
 	bool		counted = false;
+	EcsCell		cell;
 
 	slot_getallattrs(slot);
 	if (slot->tts_isnull[nkeys] || slot->tts_isnull[nkeys + 1])
 		return;					/* nothing that moved, or at no time */
 	for (int i = 0; i < nkeys; i++)
+	{
+		key[i] = slot->tts_values[i];
 		nulls |= (uint32) slot->tts_isnull[i] << i;
+	}
 	if (call->timed)
 		counted = !slot->tts_isnull[nkeys + 2] && DatumGetBool(slot->tts_values[nkeys + 2]);
-	ecs_ledger_add(call->ledger, slot->tts_values, nulls,
-				   find_at(call, slot->tts_values[nkeys], counted),
-				   find_quantity(call, slot->tts_values[nkeys + 1]));
+	cell.at = find_at(call, slot->tts_values[nkeys], counted);
+	cell.quantity = find_quantity(call, slot->tts_values[nkeys + 1]);
+	ecs_ledger_add(call->ledger, key, nulls, cell);
 }
 
 /* Files are closed also when the caller wants no more rows */
@@ -344,7 +350,7 @@ make_result(StockCall *call, EcsLedgerRow *row)
 	if (call->dense)
 		values[n++] = DateADTGetDatum(row->day);
 	for (int i = 0; i < call->nkeys; i++)
-		values[n++] = row->values[i];
+		values[n++] = row->key.values[i];
 	if (!call->dense)
 	{
 		values[n++] = DateADTGetDatum(row->day);
@@ -356,7 +362,7 @@ make_result(StockCall *call, EcsLedgerRow *row)
 	if (call->with_counted)
 		values[n++] = BoolGetDatum(row->counted);
 
-	if (call->tuple != NULL && row->nulls == 0)
+	if (call->tuple != NULL && row->key.nulls == 0)
 	{
 		for (int i = 0; i < n; i++)
 			store_att_byval(call->fields[i], values[i], call->widths[i]);
@@ -375,7 +381,7 @@ make_result(StockCall *call, EcsLedgerRow *row)
 			nulls[call->columns[i]] = false;
 		}
 		for (int i = 0; i < call->nkeys; i++)
-			nulls[call->columns[i + call->dense]] = (row->nulls & (1 << i)) != 0;
+			nulls[call->columns[i + call->dense]] = (row->key.nulls & (1 << i)) != 0;
 		return HeapTupleGetDatum(heap_form_tuple(call->desc, all, nulls));
 	}
 }
@@ -416,7 +422,7 @@ next_result(FunctionCallInfo fcinfo)
 	StockCall  *call = funcctx->user_fctx;
 	EcsLedgerRow row;
 
-	if (call->dense ? ecs_ledger_dense_next(call->ledger, &row) : ecs_ledger_next(call->ledger, &row))
+	if (call->dense ? ecs_snapshots_next(call->snapshots, &row) : ecs_ledger_next(call->ledger, &row))
 		SRF_RETURN_NEXT(funcctx, make_result(call, &row));
 
 	UnregisterExprContextCallback(((ReturnSetInfo *) fcinfo->resultinfo)->econtext,
@@ -548,7 +554,7 @@ ecs_stock_snapshots(PG_FUNCTION_ARGS)
 		DateADT    *days;
 		int			ndays = sort_days(array, &days);
 
-		ecs_ledger_dense(call->ledger, days, ndays);
+		call->snapshots = ecs_snapshots_create(call->ledger, days, ndays);
 		MemoryContextSwitchTo(caller);
 	}
 	return next_result(fcinfo);

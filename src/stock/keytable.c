@@ -1,0 +1,125 @@
+/*
+ * keytable.c
+ *		A hash table of keys, each with its open cell.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "stock/keytable.h"
+
+#define FIRST_KEYS		256		/* of an empty table; a power of 2 */
+#define SLOTS_PER_KEY	2
+
+void *
+ecs_alloc_large(MemoryContext context, Size size)
+{
+	char	   *memory = MemoryContextAllocHuge(context, size);
+
+	if (size >= ECS_HUGE_PAGE)
+		ecs_advise_huge_pages(memory, memory + size);
+	return memory;
+}
+
+static void
+alloc_slots(EcsKeyTable *table, uint32 n)
+{
+	table->slots = ecs_alloc_large(table->context, n * sizeof(EcsKeySlot));
+	table->mask = n - 1;
+	memset(table->slots, 0, n * sizeof(EcsKeySlot));
+}
+
+/* Aligned to cache lines, so that no entry lies in more of them than it must */
+static void
+alloc_entries(EcsKeyTable *table, uint32 n)
+{
+	table->entries_memory = ecs_alloc_large(table->context, n * table->stride + PG_CACHE_LINE_SIZE);
+	table->entries = (char *) TYPEALIGN(PG_CACHE_LINE_SIZE, table->entries_memory);
+	table->max = n;
+}
+
+void
+ecs_keys_init(EcsKeyTable *table, const EcsKeyType *type, MemoryContext context)
+{
+	table->type = type;
+	table->context = context;
+	table->used = 0;
+	table->stride = type->ncolumns <= 1 ? 32 : 64;
+	StaticAssertStmt(offsetof(EcsKeyEntry, values) + ECS_KEY_COLUMNS * sizeof(Datum) <= 64, "an entry is too large");
+	alloc_slots(table, FIRST_KEYS * SLOTS_PER_KEY);
+	alloc_entries(table, FIRST_KEYS);
+}
+
+static inline void
+enter_slot(EcsKeyTable *table, EcsKeySlot slot)
+{
+	uint32		at = slot.hash & table->mask;
+
+	while (table->slots[at].id != 0)
+		at = (at + 1) & table->mask;
+	table->slots[at] = slot;
+}
+
+/* Room for twice as many keys */
+static void
+grow(EcsKeyTable *table)
+{
+	EcsKeySlot *slots = table->slots;
+	uint32		nslots = table->mask + 1;
+	char	   *entries = table->entries;
+	void	   *entries_memory = table->entries_memory;
+
+	alloc_slots(table, 2 * nslots);
+	for (uint32 i = 0; i < nslots; i++)
+		if (slots[i].id != 0)
+			enter_slot(table, slots[i]);
+	pfree(slots);
+
+	alloc_entries(table, 2 * table->max);
+	memcpy(table->entries, entries, table->used * table->stride);
+	pfree(entries_memory);
+}
+
+Size
+ecs_keys_growth(const EcsKeyTable *table)
+{
+	return table->used < table->max ? 0 :
+		2 * table->max * (table->stride + SLOTS_PER_KEY * sizeof(EcsKeySlot));
+}
+
+static uint32
+add_key(EcsKeyTable *table, EcsKey key, uint32 hash)
+{
+	EcsKeySlot	slot;
+	EcsKeyEntry *entry;
+	MemoryContext caller;
+
+	if (table->used == table->max)
+		grow(table);
+	slot.hash = hash;
+	slot.id = ++table->used;
+	entry = ecs_keys_entry(table, slot.id);
+	entry->cells = 0;
+	entry->nulls = key.nulls;
+	caller = MemoryContextSwitchTo(table->context);
+	ecs_key_copy(table->type, key, entry->values);
+	MemoryContextSwitchTo(caller);
+	enter_slot(table, slot);
+	return slot.id;
+}
+
+uint32
+ecs_keys_find(EcsKeyTable *table, EcsKey key, uint32 hash)
+{
+	uint32		at = hash & table->mask;
+
+	for (; table->slots[at].id != 0; at = (at + 1) & table->mask)
+	{
+		EcsKeySlot	slot = table->slots[at];
+
+		if (slot.hash == hash &&
+			ecs_key_equal(table->type, ecs_entry_key(ecs_keys_entry(table, slot.id)), key))
+			return slot.id;
+	}
+	return add_key(table, key, hash);
+}

@@ -1,0 +1,95 @@
+/*
+ * keytable.h
+ *		A hash table of keys, each with its open cell.
+ *
+ * Open addressing with linear probing: a slot holds a hash and the number of a
+ * key, and the keys stand in an array in the order in which they came.  So a
+ * key is found in two steps, and a caller who knows some keys in advance can
+ * have both fetched into the processor's cache meanwhile: the slot, by
+ * ecs_keys_fetch_slot(), then the key, by ecs_keys_fetch().
+ */
+#ifndef ECS_KEYTABLE_H
+#define ECS_KEYTABLE_H
+
+#include "base/compat.h"
+#include "stock/cell.h"
+#include "stock/key.h"
+
+/* A key in the table; its values follow */
+typedef struct EcsKeyEntry
+{
+	EcsCell		open;			/* the cell that is still added to */
+	uint32		cells;			/* how many there are, the open one included */
+	uint32		nulls;
+	Datum		values[FLEXIBLE_ARRAY_MEMBER];
+} EcsKeyEntry;
+
+typedef struct EcsKeySlot
+{
+	uint32		hash;
+	uint32		id;				/* counts from 1; 0 is an empty slot */
+} EcsKeySlot;
+
+typedef struct EcsKeyTable
+{
+	const EcsKeyType *type;
+	MemoryContext context;
+	EcsKeySlot *slots;
+	uint32		mask;
+	uint32		used;
+	uint32		max;
+	Size		stride;			/* of an entry */
+	char	   *entries;
+	void	   *entries_memory; /* where they were allocated */
+} EcsKeyTable;
+
+#define ECS_MAX_KEYS	((uint32) 1 << 30)
+
+/* What sorting takes for each key, see keysort.c, with a number for its place */
+#define ECS_KEY_SORT_MEMORY	(2 * (sizeof(uint64) + sizeof(uint64)) + 2 * sizeof(uint32))
+
+/* Everything is allocated in the context, which the caller empties */
+extern void ecs_keys_init(EcsKeyTable *table, const EcsKeyType *type, MemoryContext context);
+
+/* The number of a key, prepared by ecs_key_prepare(), which enters the table where it is new */
+extern uint32 ecs_keys_find(EcsKeyTable *table, EcsKey key, uint32 hash);
+
+/* What the next key takes, where it makes the table grow */
+extern Size ecs_keys_growth(const EcsKeyTable *table);
+
+/* The numbers of all keys in their order, allocated in the table's context */
+extern uint32 *ecs_keys_sort(const EcsKeyTable *table);
+
+/* Large memory that is visited at random */
+extern void *ecs_alloc_large(MemoryContext context, Size size);
+
+static inline EcsKeyEntry *
+ecs_keys_entry(const EcsKeyTable *table, uint32 id)
+{
+	return (EcsKeyEntry *) (table->entries + (Size) (id - 1) * table->stride);
+}
+
+static inline EcsKey
+ecs_entry_key(const EcsKeyEntry *entry)
+{
+	return ecs_key(entry->values, entry->nulls);
+}
+
+static inline void
+ecs_keys_fetch_slot(const EcsKeyTable *table, uint32 hash)
+{
+	ecs_prefetch(&table->slots[hash & table->mask]);
+}
+
+static inline void
+ecs_keys_fetch(const EcsKeyTable *table, uint32 hash)
+{
+	uint32		at = hash & table->mask;
+
+	while (table->slots[at].id != 0 && table->slots[at].hash != hash)
+		at = (at + 1) & table->mask;
+	if (table->slots[at].id != 0)
+		ecs_prefetch(ecs_keys_entry(table, table->slots[at].id));
+}
+
+#endif							/* ECS_KEYTABLE_H */
