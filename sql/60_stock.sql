@@ -92,6 +92,11 @@ BEGIN
 			USING ERRCODE = 'active_sql_transaction',
 				DETAIL = 'It waits for other refreshes, and then must see what they wrote.';
 	END IF;
+	IF d.events IS NULL OR d.key IS NULL OR d.time_column IS NULL OR d.quantity IS NULL OR d.stocktake IS NULL
+		OR d.changes IS NULL OR d.snapshot_period IS NULL OR d.time_zone IS NULL OR (d.snapshots IS NULL) <> (d.computed IS NULL) THEN
+		RAISE EXCEPTION 'definition of a stock is incomplete'
+			USING ERRCODE = 'null_value_not_allowed', HINT = 'Use the one that PREFIX_definition() returns.';
+	END IF;
 
 	SELECT string_agg(format('%I', name), ', ' ORDER BY n), string_agg(format('f.%I', name), ', ' ORDER BY n),
 		string_agg(format('%I %s', name, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY n),
@@ -376,8 +381,9 @@ DECLARE
 	in_schema text;
 	changes text;
 	computed text;
-	k text;					-- the key columns; with their types; their types; and those of c equal to the arguments of on_hand
+	k text;					-- the key columns; with their types; and with their collations; their types; and those of c equal to the arguments of on_hand
 	typed_k text;
+	collated_k text;
 	types text;
 	same_key text;
 	number text;			-- the type of balances
@@ -420,17 +426,19 @@ BEGIN
 	changes := format('%s.%I', in_schema, prefix || '_change');
 	computed := format('%s.%I', in_schema, prefix || '_snapshot_computed');
 	SELECT string_agg(format('%I', name), ', ' ORDER BY n), string_agg(format('%I %s', name, type), ', ' ORDER BY n),
+		string_agg(concat(format('%I %s', name, type), ' COLLATE ' || nullif(collated, '-')), ', ' ORDER BY n),
 		string_agg(type, ', ' ORDER BY n),
 		string_agg(format('c.%1$I = %2$I.%1$I', name, prefix || '_on_hand_of'), ' AND ' ORDER BY n)
-	INTO k, typed_k, types, same_key
+	INTO k, typed_k, collated_k, types, same_key
 	FROM unnest(key) WITH ORDINALITY u(name, n),
-		LATERAL (SELECT format_type(atttypid, atttypmod) AS type FROM pg_attribute WHERE attrelid = events AND attname = name) t;
+		LATERAL (SELECT format_type(atttypid, atttypmod) AS type, attcollation::regcollation::text AS collated
+				 FROM pg_attribute WHERE attrelid = events AND attname = name) t;
 	SELECT CASE WHEN atttypid = 'numeric'::regtype THEN 'numeric' ELSE 'bigint' END INTO number
 	FROM pg_attribute WHERE attrelid = events AND attname = quantity;
 	SELECT atttypid = 'timestamptz'::regtype INTO is_zoned FROM pg_attribute WHERE attrelid = events AND attname = time_column;
 
 	EXECUTE format('CREATE TABLE %1$s (%2$s, day date NOT NULL, change %3$s NOT NULL, balance %3$s NOT NULL, counted boolean NOT NULL, PRIMARY KEY (%4$s, day))',
-				   changes, typed_k, number, k);
+				   changes, collated_k, number, k);
 	EXECUTE format('CREATE INDEX ON %s (day)', changes);
 	EXECUTE format('COMMENT ON TABLE %s IS %L', changes,
 				   'what moved on each day, and the stock at its end; kept by ' || prefix || '_refresh()');

@@ -46,6 +46,7 @@ typedef struct StockCall
 	TupleDesc	desc;
 	int			ncolumns;
 	int			columns[MAX_COLUMNS];
+	Oid			types[MAX_COLUMNS];
 	int			nkeys;
 	bool		with_counted;
 	HeapTupleHeader tuple;		/* filled in for each row, or NULL */
@@ -58,12 +59,6 @@ typedef struct StockCall
 	Oid			quantity_type;
 	bool		timed;
 } StockCall;
-
-static Oid
-column_type(StockCall *call, int column)
-{
-	return TupleDescAttr(call->desc, call->columns[column])->atttypid;
-}
 
 static void
 report_shape(StockCall *call)
@@ -90,7 +85,7 @@ is_quantity(Oid type)
 static bool
 holds_quantity(StockCall *call, int column)
 {
-	return is_quantity(column_type(call, column)) &&
+	return is_quantity(call->types[column]) &&
 		TupleDescAttr(call->desc, call->columns[column])->atttypmod < 0;
 }
 
@@ -108,7 +103,8 @@ init_result(StockCall *call, FunctionCallInfo fcinfo)
 			continue;
 		if (call->ncolumns == MAX_COLUMNS)
 			report_shape(call);
-		call->columns[call->ncolumns++] = i;
+		call->columns[call->ncolumns] = i;
+		call->types[call->ncolumns++] = TupleDescAttr(call->desc, i)->atttypid;
 	}
 	if (call->dense)
 	{
@@ -118,11 +114,11 @@ init_result(StockCall *call, FunctionCallInfo fcinfo)
 	else
 	{
 		if (call->ncolumns > 0)
-			call->with_counted = column_type(call, call->ncolumns - 1) == BOOLOID;
+			call->with_counted = call->types[call->ncolumns - 1] == BOOLOID;
 		call->nkeys = day = call->ncolumns - 3 - call->with_counted;
 	}
 	if (call->nkeys < 0 || call->nkeys > ECS_KEY_COLUMNS ||
-		column_type(call, day) != DATEOID ||
+		call->types[day] != DATEOID ||
 		!holds_quantity(call, call->dense ? call->nkeys + 1 : day + 1) ||
 		!holds_quantity(call, call->dense ? call->nkeys + 1 : day + 2))
 		report_shape(call);
@@ -152,12 +148,12 @@ start_query(TupleDesc desc, void *state)
 
 		types[i] = TupleDescAttr(desc, i)->atttypid;
 		collations[i] = TupleDescAttr(desc, i)->attcollation;
-		if (types[i] != column_type(call, column))
+		if (types[i] != call->types[column])
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("key column \"%s\" is of type %s in the query and %s in the row type",
 							NameStr(TupleDescAttr(desc, i)->attname), format_type_be(types[i]),
-							format_type_be(column_type(call, column))),
+							format_type_be(call->types[column])),
 					 errhint("Cast the column in the query.")));
 	}
 
@@ -180,12 +176,12 @@ start_query(TupleDesc desc, void *state)
 	{
 		bool		is_key = i <= nkeys;
 
-		if (!is_key && column_type(call, i) != BOOLOID && column_type(call, i) != NUMERICOID)
+		if (!is_key && call->types[i] != BOOLOID && call->types[i] != NUMERICOID)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("quantities are numeric, but column \"%s\" of the row type is %s",
 							NameStr(TupleDescAttr(call->desc, call->columns[i])->attname),
-							format_type_be(column_type(call, i))),
+							format_type_be(call->types[i])),
 					 errhint("Use numeric in the row type, or cast the quantity in the query.")));
 	}
 	if (call->timed && getBaseType(TupleDescAttr(desc, nkeys + 2)->atttypid) != BOOLOID)
@@ -317,12 +313,12 @@ start_call(FunctionCallInfo fcinfo, const char *query, const char *zone, bool de
 }
 
 /* An integer balance as a value of the column's type */
-static Datum
+static inline Datum
 quantity_datum(StockCall *call, int column, int64 quantity)
 {
-	Oid			type = column_type(call, column);
+	Oid			type = call->types[column];
 
-	if (type == INT8OID)
+	if (likely(type == INT8OID))
 		return Int64GetDatum(quantity);
 	if (type == NUMERICOID)
 		return call->quantity_type == NUMERICOID ? (Datum) quantity :

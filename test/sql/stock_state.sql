@@ -214,6 +214,28 @@ SELECT stock_create('inventory_event', '{store_id}', 'event_time', 'quantity_cha
 SET search_path = ecomsocial;
 DROP SCHEMA ecommerce CASCADE;
 
+-- A definition that nobody made
+SELECT * FROM stock_refresh(NULL);
+
+-- Keys that are equal by their collation are one key, in whatever spelling they arrive
+CREATE SCHEMA spelling;
+SET search_path = spelling, ecomsocial;
+CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE TABLE event (at date, item text COLLATE any_case, place uuid, quantity integer);
+CREATE TABLE level (day date, item text COLLATE any_case, place uuid, quantity bigint, PRIMARY KEY (day, item, place));
+SELECT stock_create('event', '{item,place}', 'at', 'quantity', snapshots => 'level', prefix => 'thing');
+INSERT INTO event VALUES ('2024-01-01', 'Pen', '00000000-0000-0000-0000-000000000001', 5), ('2024-01-02', 'PEN', '00000000-0000-0000-0000-000000000001', -1);
+SELECT * FROM thing_refresh(through => '2024-01-02');
+INSERT INTO event VALUES ('2024-01-02', 'pen', '00000000-0000-0000-0000-000000000001', -1), ('2024-01-04', 'pEN', '00000000-0000-0000-0000-000000000001', 2);
+SELECT * FROM thing_refresh('{[2024-01-02,2024-01-03)}', '2024-01-03');
+SELECT * FROM thing_refresh('{[2024-01-04,2024-01-05)}', '2024-01-04');
+SELECT lower(item) AS item, day, change, balance FROM thing_change ORDER BY day;
+SELECT day, lower(item) AS item, quantity FROM level ORDER BY day;
+SELECT on_hand, thing_on_hand_of('peN', place, '2024-01-03') AS third FROM thing_on_hand('2024-01-09');
+SELECT * FROM thing_check('2024-01-04');
+SET search_path = ecomsocial;
+DROP SCHEMA spelling CASCADE;
+
 -- Dates, numerics, month ends, no stocktakes, and names that need quotes
 CREATE SCHEMA "Other ""one""";
 SET search_path = "Other ""one""", ecomsocial;
