@@ -7,7 +7,6 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
-#include "base/compat.h"
 #include "stock/cell.h"
 
 /* Up to this length cells are put in order by insertion */

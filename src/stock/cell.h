@@ -10,6 +10,8 @@
 #include "utils/date.h"
 #include "utils/numeric.h"
 
+#include "base/compat.h"
+
 /*
  * When a movement took place, as one integer that sorts as the moments do: the
  * local day, then the instant within it, then whether it is a count, since a
@@ -42,7 +44,7 @@ extern void ecs_cells_sort(EcsCell *cells, Size n);
  * their order does not matter.  The result of the second function lives in the
  * current memory context.
  */
-extern pg_noreturn void ecs_report_stock_overflow(void);
+pg_noreturn extern void ecs_report_stock_overflow(void);
 extern int64 ecs_apply_numeric_cell(int64 level, EcsCell cell, bool again);
 
 static inline int64
