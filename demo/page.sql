@@ -95,8 +95,8 @@ SELECT pg_temp.chart('Active users', 'of the day, the last 7 and the last 28 day
 
 SELECT pg_temp.chart('Growth accounting', 'active users of a month by where they come from; below zero: who did not come back', 'bar', $$
     SELECT what, period_start, value
-    FROM user_growth, LATERAL (VALUES (1, 'retained', retained), (2, 'resurrected', resurrected), (3, 'new', new), (4, 'churned', -churned)) v (n, what, value)
-    WHERE period = 'month' AND complete ORDER BY n, period_start $$, '{#0072b2,#56b4e9,#009e73,#d55e00}');
+    FROM user_growth, LATERAL (VALUES (1, 'retained', retained), (2, 'resurrected', resurrected), (3, 'new', new), (4, 'first seen', nullif(first_seen, 0)), (5, 'churned', -churned)) v (n, what, value)
+    WHERE period = 'month' AND complete AND value IS NOT NULL ORDER BY n, period_start $$, '{#0072b2,#56b4e9,#009e73,#999999,#d55e00}');
 
 SELECT pg_temp.heat_map('Retention', 'share of the users first seen in a month who are active so many months later', 'users', $$
     SELECT to_char(cohort, 'YYYY-MM'), users, periods_since, ratio::numeric

@@ -6,21 +6,21 @@ COMMENT ON TYPE first_seen_source IS 'what says when a user was first seen: the 
 
 CREATE FUNCTION growth_accounting(
 		source regclass, user_column name, time_column name,
-		period period DEFAULT 'month', since date DEFAULT NULL, until date DEFAULT NULL, time_zone text DEFAULT 'UTC', first_seen first_seen_source DEFAULT 'history', first_seen_column name DEFAULT NULL)
+		period period DEFAULT 'month', since date DEFAULT NULL, until date DEFAULT NULL, time_zone text DEFAULT 'UTC', first_seen_by first_seen_source DEFAULT 'history', first_seen_column name DEFAULT NULL)
 	RETURNS TABLE (
 		period_start date,
-		active bigint, new bigint, retained bigint, resurrected bigint, churned bigint, dormant bigint,
+		active bigint, new bigint, first_seen bigint, retained bigint, resurrected bigint, churned bigint, dormant bigint,
 		churn_rate double precision, retention_rate double precision, quick_ratio double precision,
 		complete boolean)
 	AS 'MODULE_PATHNAME', 'ecs_growth_accounting' LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED ROWS 100;
-COMMENT ON FUNCTION growth_accounting(regclass, name, name, period, date, date, text, first_seen_source, name) IS 'per period: active users, split into new, retained and resurrected, and those who churned since the period before or are dormant for longer; rates are ratios to the period before';
+COMMENT ON FUNCTION growth_accounting(regclass, name, name, period, date, date, text, first_seen_source, name) IS 'per period: active users, split into new, retained and resurrected, and those who churned since the period before or are dormant for longer; the active users of the first period of the source are not new but first_seen; rates are ratios to the period before';
 
 CREATE FUNCTION rolling_growth(
 		source regclass, user_column name, time_column name,
-		window_days integer DEFAULT 28, since date DEFAULT NULL, until date DEFAULT NULL, time_zone text DEFAULT 'UTC', step_days integer DEFAULT NULL, first_seen first_seen_source DEFAULT 'history', first_seen_column name DEFAULT NULL)
+		window_days integer DEFAULT 28, since date DEFAULT NULL, until date DEFAULT NULL, time_zone text DEFAULT 'UTC', step_days integer DEFAULT NULL, first_seen_by first_seen_source DEFAULT 'history', first_seen_column name DEFAULT NULL)
 	RETURNS TABLE (
 		day date,
-		active bigint, new bigint, retained bigint, resurrected bigint, churned bigint, dormant bigint,
+		active bigint, new bigint, first_seen bigint, retained bigint, resurrected bigint, churned bigint, dormant bigint,
 		churn_rate double precision, retention_rate double precision, quick_ratio double precision,
 		complete boolean)
 	AS 'MODULE_PATHNAME', 'ecs_rolling_growth' LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED ROWS 365;
@@ -28,10 +28,10 @@ COMMENT ON FUNCTION rolling_growth(regclass, name, name, integer, date, date, te
 
 CREATE FUNCTION churn_by_inactivity(
 		source regclass, user_column name, time_column name,
-		inactive_days integer DEFAULT 28, since date DEFAULT NULL, until date DEFAULT NULL, time_zone text DEFAULT 'UTC', first_seen first_seen_source DEFAULT 'history', first_seen_column name DEFAULT NULL)
+		inactive_days integer DEFAULT 28, since date DEFAULT NULL, until date DEFAULT NULL, time_zone text DEFAULT 'UTC', first_seen_by first_seen_source DEFAULT 'history', first_seen_column name DEFAULT NULL)
 	RETURNS TABLE (
 		day date,
-		active bigint, new bigint, returned bigint, churned bigint, inactive bigint,
+		active bigint, new bigint, first_seen bigint, returned bigint, churned bigint, inactive bigint,
 		churn_rate double precision,
 		complete boolean)
 	AS 'MODULE_PATHNAME', 'ecs_churn_by_inactivity' LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED ROWS 365;
@@ -68,7 +68,7 @@ COMMENT ON FUNCTION power_curve(regclass, name, name, integer, date, text) IS 'u
 
 CREATE FUNCTION retention_cohorts(
 		source regclass, user_column name, time_column name,
-		period period DEFAULT 'month', since date DEFAULT NULL, until date DEFAULT NULL, time_zone text DEFAULT 'UTC', first_seen first_seen_source DEFAULT 'history', first_seen_column name DEFAULT NULL, recurring boolean DEFAULT false)
+		period period DEFAULT 'month', since date DEFAULT NULL, until date DEFAULT NULL, time_zone text DEFAULT 'UTC', first_seen_by first_seen_source DEFAULT 'history', first_seen_column name DEFAULT NULL, recurring boolean DEFAULT false)
 	RETURNS TABLE (
 		cohort date, periods_since integer,
 		users bigint, retained bigint,

@@ -116,6 +116,7 @@ BEGIN
         period_start     date              NOT NULL,
         active           bigint            NOT NULL,
         new              bigint            NOT NULL,
+        first_seen       bigint            NOT NULL,
         retained         bigint            NOT NULL,
         resurrected      bigint            NOT NULL,
         churned          bigint,
@@ -127,7 +128,8 @@ BEGIN
     COMMENT ON COLUMN growth.period IS 'day, week or month';
     COMMENT ON COLUMN growth.period_start IS 'first day of the period, in the reporting time zone';
     COMMENT ON COLUMN growth.active IS 'users active in the period';
-    COMMENT ON COLUMN growth.new IS 'of these, for the first time in the events at hand';
+    COMMENT ON COLUMN growth.new IS 'of these, for the first time';
+    COMMENT ON COLUMN growth.first_seen IS 'of these, in the first period of the events at hand: nobody knows who of them is new';
     COMMENT ON COLUMN growth.retained IS 'of these, also active in the period before';
     COMMENT ON COLUMN growth.resurrected IS 'of these, not active in the period before, but earlier';
     COMMENT ON COLUMN growth.churned IS 'users active in the period before and not in this one; NULL while the period is not over';
@@ -156,31 +158,104 @@ BEGIN
     COMMENT ON COLUMN signup_daily.signups IS 'users created on the day';
     COMMENT ON COLUMN signup_daily.registered IS 'users created until the end of the day';
 
+    CREATE TABLE user_churn_period (
+        period        text PRIMARY KEY,
+        last_complete date NOT NULL
+    );
+    COMMENT ON TABLE user_churn_period IS 'the period at whose end user_churn_stats describes the users, kept by refreshes';
+    COMMENT ON COLUMN user_churn_period.period IS 'day or month';
+    COMMENT ON COLUMN user_churn_period.last_complete IS 'first day of the last complete period';
+
+    -- What a user is at the end of a period depends on his days until then.  From one refresh to the next it changes
+    -- for users whose days changed and, where another period has become the last complete one, for those who were
+    -- active in the earlier of the two or since: who was not is churned at the end of either.
     EXECUTE format($sql$
-        CREATE FUNCTION user_statistics_refresh() RETURNS void
+        CREATE FUNCTION user_churn_refresh(users bigint[], over date) RETURNS bigint[]
+            LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+            SET search_path = %1$I, pg_temp
+        AS $body$
+        #variable_conflict use_column
+        DECLARE
+            unit  ecomsocial.period;
+            last  date;     -- first day of the last complete period
+            since date;     -- users active from there on have to be looked at
+            moved bigint[];
+            all_moved bigint[] := '{}';
+        BEGIN
+            IF over IS NULL THEN
+                DELETE FROM user_churn_stats;
+                DELETE FROM user_churn_period;
+                RETURN all_moved;
+            END IF;
+            FOREACH unit IN ARRAY '{day,month}'::ecomsocial.period[] LOOP
+                last := ecomsocial.rollup_bucket(over, unit, -1);
+                SELECT CASE WHEN users IS NULL THEN '-infinity' WHEN p.last_complete = last THEN 'infinity' ELSE least(p.last_complete, last) END
+                INTO since FROM user_churn_period p WHERE p.period = unit::text;
+                since := coalesce(since, '-infinity');
+
+                WITH candidate AS MATERIALIZED (
+                    SELECT unnest(users) AS user_id
+                    UNION
+                    SELECT a.user_id FROM user_activity a WHERE since < 'infinity' AND ecomsocial.activity_last(a.days) >= since
+                    UNION
+                    SELECT s.user_id FROM user_churn_stats s WHERE since = '-infinity' AND s.period = unit::text
+                ), fresh AS MATERIALIZED (
+                    SELECT c.user_id, ecomsocial.activity_churn_stats(a.days, last, unit) AS stats
+                    FROM candidate c LEFT JOIN user_activity a ON a.user_id = c.user_id
+                ), gone AS (
+                    DELETE FROM user_churn_stats s USING fresh f
+                    WHERE s.user_id = f.user_id AND s.period = unit::text AND (f.stats).last_active_date IS NULL
+                    RETURNING s.user_id
+                ), kept AS (
+                    INSERT INTO user_churn_stats AS s
+                    SELECT f.user_id, (f.stats).last_active_date, (f.stats).churned_flag, (f.stats).churned_date, (f.stats).resurrected_flag, unit::text
+                    FROM fresh f WHERE (f.stats).last_active_date IS NOT NULL
+                    ON CONFLICT (user_id, period) DO UPDATE SET
+                        last_active_date = excluded.last_active_date, churned_flag = excluded.churned_flag,
+                        churned_date = excluded.churned_date, resurrected_flag = excluded.resurrected_flag
+                    WHERE s.* IS DISTINCT FROM excluded.*
+                    RETURNING s.user_id
+                )
+                SELECT array_agg(m.user_id) INTO moved FROM (SELECT g.user_id FROM gone g UNION ALL SELECT k.user_id FROM kept k) m;
+                all_moved := all_moved || moved;
+                INSERT INTO user_churn_period VALUES (unit::text, last)
+                ON CONFLICT (period) DO UPDATE SET last_complete = excluded.last_complete;
+            END LOOP;
+            RETURN all_moved;
+        END
+        $body$ $sql$, schema);
+    COMMENT ON FUNCTION user_churn_refresh(bigint[], date)
+        IS 'brings user_churn_stats up to date where the days of the given users changed (NULL: of any) and days are over before a date; returns the users whose rows changed; called by refreshes';
+
+    EXECUTE format($sql$
+        CREATE FUNCTION user_statistics_refresh(users bigint[] DEFAULT '{}') RETURNS void
             LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
             SET search_path = %1$I, pg_temp
         AS $body$
         DECLARE
-            over date;      -- first day that is not over, or that events do not reach
+            first date;     -- active day
+            until date;     -- day after the last one
+            moved bigint[]; -- users whose churn changed
         BEGIN
+            SELECT min(ecomsocial.activity_first(days)), max(ecomsocial.activity_last(days)) + 1 INTO first, until FROM user_activity;
+
             WITH fresh AS (
-                SELECT p.period, g.period_start, g.active, g.new, g.retained, g.resurrected, g.churned, g.dormant, g.complete
+                SELECT p.period, g.period_start, g.active, g.new, g.first_seen, g.retained, g.resurrected, g.churned, g.dormant, g.complete
                 FROM unnest('{day,week,month}'::ecomsocial.period[]) p(period)
-                CROSS JOIN LATERAL ecomsocial.growth_accounting('user_activity', 'user_id', 'days', p.period, time_zone => %2$L) g
+                CROSS JOIN LATERAL ecomsocial.growth_accounting('user_activity', 'user_id', 'days', p.period, first, until, %2$L) g
             ), gone AS (
                 DELETE FROM growth g WHERE NOT EXISTS (SELECT FROM fresh f WHERE f.period = g.period AND f.period_start = g.period_start)
             )
             INSERT INTO growth AS g SELECT * FROM fresh
             ON CONFLICT (period, period_start) DO UPDATE SET
-                active = excluded.active, new = excluded.new, retained = excluded.retained, resurrected = excluded.resurrected,
-                churned = excluded.churned, dormant = excluded.dormant, complete = excluded.complete
+                active = excluded.active, new = excluded.new, first_seen = excluded.first_seen, retained = excluded.retained,
+                resurrected = excluded.resurrected, churned = excluded.churned, dormant = excluded.dormant, complete = excluded.complete
             WHERE g.* IS DISTINCT FROM excluded.*;
 
             WITH fresh AS (
                 SELECT w.day, w.dau, w.active_in_window AS wau, m.active_in_window AS mau
-                FROM ecomsocial.rolling_active('user_activity', 'user_id', 'days', 7, time_zone => %2$L) w
-                JOIN ecomsocial.rolling_active('user_activity', 'user_id', 'days', 28, time_zone => %2$L) m USING (day)
+                FROM ecomsocial.rolling_active('user_activity', 'user_id', 'days', 7, first, until, %2$L) w
+                JOIN ecomsocial.rolling_active('user_activity', 'user_id', 'days', 28, first, until, %2$L) m USING (day)
             ), gone AS (
                 DELETE FROM active_rolling a WHERE NOT EXISTS (SELECT FROM fresh f WHERE f.day = a.day)
             )
@@ -199,40 +274,25 @@ BEGIN
             ON CONFLICT (day) DO UPDATE SET signups = excluded.signups, registered = excluded.registered
             WHERE s.* IS DISTINCT FROM excluded.*;
 
-            SELECT least(max(day) + 1, ecomsocial.rollup_day(now(), %2$L)) INTO over FROM active_rolling;
-            WITH fresh AS (
-                SELECT u.user_id, (u.c).last_active_date, (u.c).churned_flag, (u.c).churned_date, (u.c).resurrected_flag, u.period
-                FROM (SELECT a.user_id, p.period::text AS period, ecomsocial.activity_churn_stats(a.days, p.last_complete, p.period) AS c
-                      FROM user_activity a
-                      CROSS JOIN (SELECT period, ecomsocial.rollup_bucket(over, period, -1) AS last_complete
-                                  FROM unnest('{day,month}'::ecomsocial.period[]) period OFFSET 0) p
-                      OFFSET 0) u      -- OFFSET: computed once, not for each column
-                WHERE (u.c).last_active_date IS NOT NULL
-            ), gone AS (
-                DELETE FROM user_churn_stats s WHERE NOT EXISTS (SELECT FROM fresh f WHERE f.user_id = s.user_id AND f.period = s.period)
-            ), changed AS (
-                SELECT f.* FROM fresh f LEFT JOIN user_churn_stats s ON s.user_id = f.user_id AND s.period = f.period
-                WHERE s.user_id IS NULL OR (s.last_active_date, s.churned_flag, s.churned_date, s.resurrected_flag)
-                                           IS DISTINCT FROM (f.last_active_date, f.churned_flag, f.churned_date, f.resurrected_flag)
-            )
-            INSERT INTO user_churn_stats SELECT * FROM changed
-            ON CONFLICT (user_id, period) DO UPDATE SET
-                last_active_date = excluded.last_active_date, churned_flag = excluded.churned_flag,
-                churned_date = excluded.churned_date, resurrected_flag = excluded.resurrected_flag;
+            moved := user_churn_refresh(users, least(until, ecomsocial.rollup_day(now(), %2$L)));
 
-            -- type 1: the current version takes them in place
+            -- Type 1: the current version takes them in place.  Those who signed up after their first act are looked for too.
             UPDATE "user" u SET last_active_date = f.last_active_date, churned_date = f.churned_date
-            FROM (SELECT k.user_id, ecomsocial.activity_last(a.days) AS last_active_date, s.churned_date
-                  FROM "user" k
-                  LEFT JOIN user_activity a ON a.user_id = k.user_id
-                  LEFT JOIN user_churn_stats s ON s.user_id = k.user_id AND s.period = 'month'
-                  WHERE k.is_current) f
+            FROM (SELECT c.user_id, ecomsocial.activity_last(a.days) AS last_active_date, s.churned_date
+                  FROM (SELECT unnest(users || moved) AS user_id
+                        UNION
+                        SELECT k.user_id FROM "user" k JOIN user_activity a ON a.user_id = k.user_id
+                        WHERE k.is_current AND k.last_active_date IS NULL
+                        UNION
+                        SELECT k.user_id FROM "user" k WHERE users IS NULL AND k.is_current) c
+                  LEFT JOIN user_activity a ON a.user_id = c.user_id
+                  LEFT JOIN user_churn_stats s ON s.user_id = c.user_id AND s.period = 'month') f
             WHERE u.user_id = f.user_id AND u.is_current
               AND (u.last_active_date, u.churned_date) IS DISTINCT FROM (f.last_active_date, f.churned_date);
         END
         $body$ $sql$, schema, time_zone);
-    COMMENT ON FUNCTION user_statistics_refresh()
-        IS 'computes growth, active_rolling, signup_daily, user_churn_stats and two columns of "user" from user_activity, and writes the rows that changed; called by refreshes';
+    COMMENT ON FUNCTION user_statistics_refresh(bigint[])
+        IS 'computes growth, active_rolling, signup_daily, user_churn_stats and two columns of "user" from user_activity, and writes the rows that changed, given the users whose days changed (NULL: all); called by refreshes';
 
     EXECUTE format($sql$
         CREATE FUNCTION user_activity_refresh(days date[]) RETURNS void
@@ -242,6 +302,7 @@ BEGIN
         #variable_conflict use_column
         DECLARE
             touched ecomsocial.activity := ecomsocial.activity(user_activity_refresh.days);
+            changed bigint[];
         BEGIN
             IF touched IS NULL THEN
                 WITH fresh AS MATERIALIZED (
@@ -267,14 +328,20 @@ BEGIN
                     WHERE u.days OPERATOR(ecomsocial.&&) touched AND NOT EXISTS (SELECT FROM fresh f WHERE f.user_id = u.user_id)
                 ), gone AS (
                     DELETE FROM user_activity u USING lost l WHERE u.user_id = l.user_id AND ecomsocial.activity_count(l.days) = 0
+                    RETURNING u.user_id
                 ), shrunk AS (
                     UPDATE user_activity u SET days = l.days FROM lost l WHERE u.user_id = l.user_id AND ecomsocial.activity_count(l.days) > 0
+                    RETURNING u.user_id
+                ), kept AS (
+                    INSERT INTO user_activity AS u SELECT * FROM fresh
+                    ON CONFLICT (user_id) DO UPDATE SET days = (u.days OPERATOR(ecomsocial.-) touched) OPERATOR(ecomsocial.||) excluded.days
+                    WHERE u.days OPERATOR(ecomsocial.<>) ((u.days OPERATOR(ecomsocial.-) touched) OPERATOR(ecomsocial.||) excluded.days)
+                    RETURNING u.user_id
                 )
-                INSERT INTO user_activity AS u SELECT * FROM fresh
-                ON CONFLICT (user_id) DO UPDATE SET days = (u.days OPERATOR(ecomsocial.-) touched) OPERATOR(ecomsocial.||) excluded.days
-                WHERE u.days OPERATOR(ecomsocial.<>) ((u.days OPERATOR(ecomsocial.-) touched) OPERATOR(ecomsocial.||) excluded.days);
+                SELECT coalesce(array_agg(c.user_id), '{}') INTO changed
+                FROM (SELECT g.user_id FROM gone g UNION ALL SELECT h.user_id FROM shrunk h UNION ALL SELECT k.user_id FROM kept k) c;
             END IF;
-            PERFORM user_statistics_refresh();
+            PERFORM user_statistics_refresh(changed);
         END
         $body$ $sql$, schema, time_zone,
         regexp_replace(counting, 'event_time >= \$1 AND event_time < \$2', 'isfinite(event_time)', 'g'),
@@ -350,21 +417,22 @@ BEGIN
     COMMENT ON VIEW active_users_monthly_by_device IS 'How many users are active each month on each kind of device? Estimates from sketches; kinds do not add up to all users';
 
     CREATE VIEW user_growth AS
-    SELECT g.period, g.period_start, g.complete, g.active, g.new, g.retained, g.resurrected, g.churned, g.dormant,
-           g.new + g.resurrected - g.churned AS net_growth,
+    SELECT g.period, g.period_start, g.complete, g.active, g.new, g.first_seen, g.retained, g.resurrected, g.churned, g.dormant,
+           CASE WHEN g.first_seen = 0 THEN g.new + g.resurrected - g.churned END AS net_growth,
            (g.new + g.resurrected)::numeric / nullif(g.churned, 0) AS quick_ratio,
            (SELECT coalesce(sum(s.signups), 0)::bigint FROM signup_daily s
             WHERE s.day >= g.period_start AND s.day < ecomsocial.rollup_bucket(g.period_start, g.period, 1)) AS signups,
            coalesce((SELECT s.registered FROM signup_daily s
                      WHERE s.day < ecomsocial.rollup_bucket(g.period_start, g.period, 1) ORDER BY s.day DESC LIMIT 1), 0) AS registered
     FROM growth g;
-    COMMENT ON VIEW user_growth IS 'Where do active users come from and go to? By day, week and month (column period). active = new + retained + resurrected; the active of the period before = retained + churned';
+    COMMENT ON VIEW user_growth IS 'Where do active users come from and go to? By day, week and month (column period). active = new + first_seen + retained + resurrected; the active of the period before = retained + churned';
     COMMENT ON COLUMN user_growth.period IS 'day, week or month: one of them must be chosen';
     COMMENT ON COLUMN user_growth.complete IS 'false for a period that is not over, or where the events end before it does: its churn is NULL';
-    COMMENT ON COLUMN user_growth.new IS 'active for the first time in the events at hand: in the first period everybody is';
+    COMMENT ON COLUMN user_growth.new IS 'active for the first time';
+    COMMENT ON COLUMN user_growth.first_seen IS 'active in the first period of the events at hand, where nobody knows who is new; 0 in all others';
     COMMENT ON COLUMN user_growth.churned IS 'active in the period before and not in this one';
     COMMENT ON COLUMN user_growth.dormant IS 'active neither in this period nor in the one before, but earlier';
-    COMMENT ON COLUMN user_growth.net_growth IS 'active minus the active of the period before';
+    COMMENT ON COLUMN user_growth.net_growth IS 'active minus the active of the period before; NULL in the first period';
     COMMENT ON COLUMN user_growth.quick_ratio IS '(new + resurrected) / churned: above 1 the product grows; NULL where nobody churned';
     COMMENT ON COLUMN user_growth.signups IS 'users created in the period ("user".created_at)';
     COMMENT ON COLUMN user_growth.registered IS 'users created until its end';

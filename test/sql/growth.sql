@@ -75,14 +75,14 @@ BEGIN
 	WITH ours AS MATERIALIZED (SELECT * FROM growth_accounting('ev', 'user_id', 'event_time', p, since, until, zone, mode, seen)),
 		 kept AS MATERIALIZED (SELECT * FROM growth_accounting('kept', 'user_id', 'days', p, since, until, zone, mode, seen)),
 		 plain AS MATERIALIZED (SELECT * FROM plain_growth(p::text, zone, since, until, mode::text)),
-		 lines AS (SELECT *, lag(o.active) OVER w AS active_before, sum(o.new) OVER w AS new_so_far FROM ours o WINDOW w AS (ORDER BY period_start))
+		 lines AS (SELECT *, lag(o.active) OVER w AS active_before, sum(o.new + o.first_seen) OVER w AS new_so_far FROM ours o WINDOW w AS (ORDER BY period_start))
 	SELECT (SELECT count(*) FROM ours),
 		   (SELECT count(*) FROM plain n FULL JOIN ours o USING (period_start)
 			WHERE (n.active, n.new, n.retained, n.resurrected, n.churned, n.dormant) IS DISTINCT FROM
-				  (o.active, o.new, o.retained, o.resurrected, coalesce(o.churned, CASE WHEN NOT o.complete THEN n.churned END), o.dormant)),
+				  (o.active, o.new + o.first_seen, o.retained, o.resurrected, coalesce(o.churned, CASE WHEN NOT o.complete THEN n.churned END), o.dormant)),
 		   (SELECT count(*) FROM ours o FULL JOIN kept k ON o = k WHERE o IS NULL OR k IS NULL),
 		   (SELECT count(*) FROM lines l
-			WHERE l.active <> l.new + l.retained + l.resurrected OR l.active_before <> l.retained + l.churned
+			WHERE l.active <> l.new + l.first_seen + l.retained + l.resurrected OR l.active_before <> l.retained + l.churned
 			   OR mode = 'window' AND l.new_so_far <> l.active + l.churned + l.dormant);
 END $$;
 SELECT zone, p, mode, (compare_growth(p, zone, since, until, mode)).*
@@ -91,6 +91,21 @@ FROM (VALUES ('UTC', date '2010-10-01', date '2012-04-01'), ('America/St_Johns',
 	 unnest(enum_range(NULL::period)) p, unnest(enum_range(NULL::first_seen_source)) mode
 WHERE p > 'day' OR zone = 'America/St_Johns' OR mode = 'history'
 ORDER BY zone, p, mode;
+
+-- Who is new: in the first period of the source nobody knows, unless a column does.  Users 1
+-- and 2 are there from the start; 2 signed up in that month, 1 before it, 5 never says.
+CREATE TABLE first (user_id integer, day date, signup date);
+INSERT INTO first VALUES (1, '2024-01-05', '2023-05-01'), (2, '2024-01-07', '2024-01-07'), (5, '2024-01-31', NULL),
+	(1, '2024-02-10', '2023-05-01'), (3, '2024-02-11', '2024-02-11'), (4, '2024-03-01', '2024-02-25'), (3, '2024-04-20', '2024-02-11');
+SELECT mode, period_start, active, new, first_seen, retained, resurrected, dormant
+FROM unnest(enum_range(NULL::first_seen_source)) mode,
+	 growth_accounting('first', 'user_id', 'day', 'month', '2023-12-01', '2024-04-01', 'UTC', mode, CASE WHEN mode = 'column' THEN 'signup'::name END) ORDER BY 1, 2;
+SELECT mode, period_start, active, new, first_seen, retained, resurrected, dormant
+FROM unnest(enum_range(NULL::first_seen_source)) mode,
+	 growth_accounting('first', 'user_id', 'day', 'month', '2024-02-01', '2024-04-01', 'UTC', mode, CASE WHEN mode = 'column' THEN 'signup'::name END) ORDER BY 1, 2;
+SELECT day, active, new, first_seen FROM rolling_growth('first', 'user_id', 'day', 7, '2024-01-04', '2024-01-15');
+SELECT day, active, new, first_seen FROM rolling_growth('first', 'user_id', 'day', 7, '2024-01-04', '2024-01-15', first_seen_by => 'column', first_seen_column => 'signup') WHERE active > 0;
+SELECT day, active, new, first_seen FROM churn_by_inactivity('first', 'user_id', 'day', 7, '2024-01-04', '2024-01-08');
 
 -- Rolling windows, period over period and day over day.
 CREATE FUNCTION plain_rolling(n integer, step integer, zone text, since date, until date)
@@ -123,14 +138,14 @@ BEGIN
 	SELECT (SELECT count(*) FROM ours),
 		   (SELECT count(*) FROM plain p FULL JOIN ours o USING (day)
 			WHERE (p.active, p.new, p.retained, p.resurrected, p.churned, p.dormant) IS DISTINCT FROM
-				  (o.active, o.new, o.retained, o.resurrected, o.churned, o.dormant)),
+				  (o.active, o.new + o.first_seen, o.retained, o.resurrected, o.churned, o.dormant)),
 		   (SELECT count(*) FROM plain p FULL JOIN actives a USING (day)
 			WHERE (p.dau, p.active, round(p.dau::numeric / nullif(p.active, 0), 9)) IS DISTINCT FROM
 				  (a.dau, a.active_in_window, round(a.stickiness::numeric, 9))),
 		   CASE WHEN step = 1 THEN
 			(SELECT count(*) FROM plain p FULL JOIN inactivity i USING (day)
 			 WHERE (p.active, p.new, p.resurrected, p.churned, p.churned + p.dormant) IS DISTINCT FROM
-				   (i.active, i.new, i.returned, i.churned, i.inactive)) END,
+				   (i.active, i.new + i.first_seen, i.returned, i.churned, i.inactive)) END,
 		   (SELECT count(*) FROM ours o FULL JOIN kept k ON o = k WHERE o IS NULL OR k IS NULL) +
 		   (SELECT count(*) FROM actives o FULL JOIN kept_actives k ON o = k WHERE o IS NULL OR k IS NULL);
 END $$;
@@ -303,9 +318,9 @@ SET ROLE growth_reader;
 \set VERBOSITY sqlstate
 SELECT * FROM growth_accounting('ev', 'user_id', 'event_time');
 \set VERBOSITY default
-SELECT max(active), sum(new) FROM growth_accounting('parted', 'user_id', 'event_time');
+SELECT max(active), sum(new + first_seen) FROM growth_accounting('parted', 'user_id', 'event_time');
 RESET ROLE;
-SELECT max(active), sum(new) FROM growth_accounting('parted', 'user_id', 'event_time');
+SELECT max(active), sum(new + first_seen) FROM growth_accounting('parted', 'user_id', 'event_time');
 DROP OWNED BY growth_reader;
 DROP ROLE growth_reader;
 
@@ -316,13 +331,13 @@ SELECT (hashint4(i) & 32767)::bigint AS i8, md5((hashint4(i) & 32767)::text) AS 
 FROM generate_series(1, 120000) i;
 CREATE TABLE answers AS
 SELECT k, g.* FROM unnest('{i8,t,n}'::name[]) k, growth_accounting('many', k, 'day', 'week') g;
-SELECT count(*), count(DISTINCT (period_start, active, new, retained, resurrected, churned, dormant)) FROM answers;
+SELECT count(*), count(DISTINCT (period_start, active, new, first_seen, retained, resurrected, churned, dormant)) FROM answers;
 CREATE TABLE lists AS
 SELECT user_id, last_active_date, returned_date FROM resurrected_users('many', 't', 'day', 'month', '2024-09-01', NULL::text);
 SET work_mem = '64kB'; SET hash_mem_multiplier = 1;
 SELECT count(*) AS differ FROM unnest('{i8,t,n}'::name[]) k, LATERAL (
 	SELECT g FROM growth_accounting('many', k, 'day', 'week') g EXCEPT
-	SELECT ROW(a.period_start, a.active, a.new, a.retained, a.resurrected, a.churned, a.dormant, a.churn_rate, a.retention_rate, a.quick_ratio, a.complete) FROM answers a WHERE a.k = k.k) x;
+	SELECT ROW(a.period_start, a.active, a.new, a.first_seen, a.retained, a.resurrected, a.churned, a.dormant, a.churn_rate, a.retention_rate, a.quick_ratio, a.complete) FROM answers a WHERE a.k = k.k) x;
 SELECT count(*) AS differ FROM lists l FULL JOIN resurrected_users('many', 't', 'day', 'month', '2024-09-01', NULL::text) r ON l = r WHERE l IS NULL OR r IS NULL;
 SELECT count(*) FROM lists;
 \set VERBOSITY sqlstate
@@ -361,9 +376,9 @@ SELECT * FROM growth_accounting('ev', 'user_id', 'event_time', time_zone => 'Mar
 SELECT * FROM growth_accounting('ev', 'user_id', 'event_time', since => '2011-02-01', until => '2011-01-01');
 SELECT * FROM growth_accounting('ev', 'user_id', 'event_time', 'day', '0100-01-01', '2900-01-01');
 SELECT * FROM growth_accounting('ev', 'user_id', 'event_time', since => '-infinity');
-SELECT * FROM growth_accounting('ev', 'user_id', 'event_time', first_seen => 'column');
+SELECT * FROM growth_accounting('ev', 'user_id', 'event_time', first_seen_by => 'column');
 SELECT * FROM growth_accounting('ev', 'user_id', 'event_time', first_seen_column => 'signup');
-SELECT * FROM growth_accounting('ev', 'user_id', 'event_time', first_seen => 'column', first_seen_column => 'user_id');
+SELECT * FROM growth_accounting('ev', 'user_id', 'event_time', first_seen_by => 'column', first_seen_column => 'user_id');
 SELECT * FROM churned_users('ev', 'user_id', 'event_time', 'month', '2011-02-01', NULL::text);
 \set VERBOSITY sqlstate
 SELECT * FROM growth_accounting('ev', 'user_id', 'event_time', since => '4714-11-24 BC', until => '4713-01-01 BC');
@@ -372,7 +387,7 @@ SELECT * FROM growth_accounting(0, 'user_id', 'event_time');
 SELECT * FROM growth_accounting(NULL, 'user_id', 'event_time');
 SELECT * FROM growth_accounting('ev', 'user_id', 'event_time', NULL);
 SELECT * FROM growth_accounting('ev', 'user_id', 'event_time', time_zone => NULL);
-SELECT * FROM growth_accounting('ev', 'user_id', 'event_time', first_seen => NULL);
+SELECT * FROM growth_accounting('ev', 'user_id', 'event_time', first_seen_by => NULL);
 SELECT * FROM rolling_active('ev', 'user_id', 'event_time', 0);
 SELECT * FROM rolling_growth('ev', 'user_id', 'event_time', 7, step_days => 8);
 SELECT * FROM power_curve('ev', 'user_id', 'event_time', 1000000);

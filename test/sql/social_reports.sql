@@ -21,7 +21,7 @@ INSERT INTO content_event (event_time, event_type, viewer_id) VALUES ('2024-03-0
 CALL refresh_model('net');
 SELECT day, complete, dau, wau, mau, round(stickiness, 3) AS stickiness, dau_estimate, mau_estimate FROM active_users_daily;
 SELECT * FROM user_churn_stats ORDER BY period;
-SELECT period, period_start, complete, active, new, churned, quick_ratio FROM user_growth ORDER BY 1;
+SELECT period, period_start, complete, active, new, first_seen, churned, quick_ratio FROM user_growth ORDER BY 1;
 DELETE FROM content_event;
 CALL refresh_model('net');
 SELECT sum(rows_of('SELECT * FROM ' || r)) + (SELECT count(*) FROM user_activity) + (SELECT count(*) FROM user_churn_stats) AS left_over FROM reports() r;
@@ -111,11 +111,11 @@ LANGUAGE sql AS $$
     SELECT unit::period, s, count(*) FILTER (WHERE now), count(*) FILTER (WHERE now AND first = s), count(*) FILTER (WHERE now AND k.then),
            count(*) FILTER (WHERE now AND NOT k.then AND first < s), count(*) FILTER (WHERE NOT now AND k.then), count(*) FILTER (WHERE NOT now AND NOT k.then)
     FROM k GROUP BY s $$;
-SELECT * FROM difference('SELECT period, period_start, active, new, retained, resurrected, CASE WHEN complete THEN churned ELSE -1 END, dormant FROM user_growth', $$
+SELECT * FROM difference('SELECT period, period_start, active, new + first_seen, retained, resurrected, CASE WHEN complete THEN churned ELSE -1 END, dormant FROM user_growth', $$
     SELECT p, start, active, new, retained, resurrected, CASE WHEN start IN ('2024-05-01', '2024-05-20') AND p > 'day' THEN -1 ELSE churned END, dormant
     FROM unnest(array['day', 'week', 'month']) u, growth_oracle(u)$$);
 SELECT period, period_start, complete, churned IS NULL AS churned_null, quick_ratio IS NULL AS ratio_null FROM user_growth WHERE NOT complete ORDER BY 1;
-SELECT bool_and(active = new + retained + resurrected) AS active_is_the_sum,
+SELECT bool_and(active = new + first_seen + retained + resurrected) AS active_is_the_sum,
        bool_and(lag = retained + churned) FILTER (WHERE complete AND lag IS NOT NULL) AS before_is_the_sum
 FROM (SELECT *, lag(active) OVER (PARTITION BY period ORDER BY period_start) FROM user_growth) g;
 SELECT * FROM difference('SELECT period, period_start, signups, registered FROM user_growth', $$
@@ -246,6 +246,31 @@ REFRESH MATERIALIZED VIEW act;
 REFRESH MATERIALIZED VIEW user_day;
 SELECT count(*) AS lost_a_day FROM lost l JOIN user_activity a USING (user_id) WHERE NOT a.days @> l.day;
 SELECT * FROM difference('SELECT user_id, dates(days) FROM user_activity', 'SELECT user_id, array_agg(day ORDER BY day) FROM user_day GROUP BY 1');
+
+-- Days and months go by, and one month goes back: what churn says of users whom no event touched, and of one who signs up after his first act.
+INSERT INTO content_event (event_time, event_type, viewer_id) SELECT '2024-05-27 12:00Z', 'view', i * 7 FROM generate_series(1, 30) i;
+CALL refresh_model('net');
+CALL remember(3);
+CALL rollup_rebuild('user_activity');
+CALL remember(4);
+SELECT * FROM difference('SELECT name, "row" FROM kept WHERE step = 3', 'SELECT name, "row" FROM kept WHERE step = 4');
+INSERT INTO content_event (event_time, event_type, viewer_id) SELECT timestamptz '2024-05-28 12:00Z' + i % 20 * interval '1 day', 'view', i * 5 FROM generate_series(1, 50) i;
+INSERT INTO content_event (event_time, event_type, viewer_id) VALUES ('2024-07-02 12:00Z', 'view', 11), ('2024-07-02 12:00Z', 'view', 999);
+INSERT INTO "user" (user_id, created_at) VALUES (999, '2024-07-02 13:00Z');
+CALL refresh_model('net');
+CALL remember(5);
+CALL rollup_rebuild('user_activity');
+CALL remember(6);
+SELECT * FROM difference('SELECT name, "row" FROM kept WHERE step = 5', 'SELECT name, "row" FROM kept WHERE step = 6');
+SELECT period, last_complete FROM user_churn_period ORDER BY 1;
+DELETE FROM content_event WHERE event_time > '2024-07-01';
+CALL refresh_model('net');
+CALL remember(7);
+CALL rollup_rebuild('user_activity');
+CALL remember(8);
+SELECT * FROM difference('SELECT name, "row" FROM kept WHERE step = 7', 'SELECT name, "row" FROM kept WHERE step = 8');
+SELECT period, last_complete FROM user_churn_period ORDER BY 1;
+SELECT count(*) > 0 AS changed FROM ((SELECT "row" FROM kept WHERE step = 3 AND name = 'user_churn_stats') EXCEPT (SELECT "row" FROM kept WHERE step = 7 AND name = 'user_churn_stats')) x;
 
 -- Whoever may read a report needs no right on what is below it.
 CREATE ROLE ecs_analyst;
