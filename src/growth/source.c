@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -110,6 +111,7 @@ ecs_source_open(EcsSource *source, Oid relation, const char *user_column, const 
 
 	number = find_column(relation, user_column);
 	source->user_name = quote_identifier(user_column);
+	source->user_number = number;
 	get_atttypetypmodcoll(relation, number, &source->user_type, &typmod, &source->user_collation);
 	source->user_type = getBaseType(source->user_type);
 
@@ -236,7 +238,10 @@ typedef struct UserScan
 	uint64	   *payload;		/* of the one user of a row, where activity is
 								 * kept */
 	int			words;
-	int			columns;
+	int			user_place;		/* of the columns in the rows, from 0 on */
+	int			time_place;
+	int			seen_place;		/* -1: there is none */
+	int			places;			/* of a row, as far as it is read */
 	uint64		without_user;
 	uint64		without_time;
 } UserScan;
@@ -306,13 +311,13 @@ take_event(TupleTableSlot *slot, void *state)
 	DateADT		day,
 				seen;
 
-	slot_getallattrs(slot);
-	if (slot->tts_isnull[0])
+	slot_getsomeattrs(slot, scan->places);
+	if (slot->tts_isnull[scan->user_place])
 	{
 		scan->without_user++;
 		return;
 	}
-	if (slot->tts_isnull[1] || !value_day(&source->time, slot->tts_values[1], &day))
+	if (slot->tts_isnull[scan->time_place] || !value_day(&source->time, slot->tts_values[scan->time_place], &day))
 	{
 		scan->without_time++;
 		return;
@@ -327,9 +332,10 @@ take_event(TupleTableSlot *slot, void *state)
 		return;
 	record.values[0] = FLIP_DAY(day);
 	record.values[1] = 0;
-	if (scan->columns > 2 && !slot->tts_isnull[2] && value_day(&source->first_seen, slot->tts_values[2], &seen))
+	if (scan->seen_place >= 0 && !slot->tts_isnull[scan->seen_place] &&
+		value_day(&source->first_seen, slot->tts_values[scan->seen_place], &seen))
 		record.values[1] = FLIP_DAY(seen);
-	ecs_user_table_add(scan->users, slot->tts_values[0], &record);
+	ecs_user_table_add(scan->users, slot->tts_values[scan->user_place], &record);
 }
 
 /* Set the bits of a week's days */
@@ -384,18 +390,18 @@ take_activity(TupleTableSlot *slot, void *state)
 	EcsWeeks	weeks;
 	DateADT		day;
 
-	slot_getallattrs(slot);
-	if (slot->tts_isnull[0])
+	slot_getsomeattrs(slot, scan->places);
+	if (slot->tts_isnull[scan->user_place])
 	{
 		scan->without_user++;
 		return;
 	}
-	if (slot->tts_isnull[1])
+	if (slot->tts_isnull[scan->time_place])
 	{
 		scan->without_time++;
 		return;
 	}
-	activity = PG_DETOAST_DATUM_PACKED(slot->tts_values[1]);
+	activity = PG_DETOAST_DATUM_PACKED(slot->tts_values[scan->time_place]);
 	memset(scan->payload, 0, scan->words * sizeof(uint64));
 
 	ecs_read_weeks(&reader, activity);
@@ -419,8 +425,8 @@ take_activity(TupleTableSlot *slot, void *state)
 			dates->last_before = FLIP_DAY(day);
 		if (ecs_day_from(activity, window->begin, &day) && day < window->end)
 			dates->first_within = FLIP_DAY(day);
-		if (scan->columns > 2 && !slot->tts_isnull[2] &&
-			value_day(&scan->source->first_seen, slot->tts_values[2], &day))
+		if (scan->seen_place >= 0 && !slot->tts_isnull[scan->seen_place] &&
+			value_day(&scan->source->first_seen, slot->tts_values[scan->seen_place], &day))
 			dates->first_seen = FLIP_DAY(day);
 	}
 
@@ -428,38 +434,71 @@ take_activity(TupleTableSlot *slot, void *state)
 	for (day = 0; day < scan->words; day++)
 		if (scan->payload[day] != 0)
 		{
-			emit_user(slot->tts_values[0], scan->payload, scan);
+			emit_user(slot->tts_values[scan->user_place], scan->payload, scan);
 			break;
 		}
 }
 
-/*
- * Whether comparing the time in SQL can spare the server rows: it is done for
- * every row that is read, and so costs a tenth of the scan where it cannot.
- */
-static bool
-condition_pays(EcsSource *source)
+/* How the query is best written */
+typedef struct QueryShape
 {
+	bool		condition;		/* compare the time in SQL */
+	bool		whole_rows;		/* read rows as they are stored */
+} QueryShape;
+
+/* Whether the caller may read all columns, and a row is stored as SELECT * returns it */
+static bool
+has_plain_rows(Relation relation)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+		if (TupleDescAttr(desc, i)->attisdropped || TupleDescAttr(desc, i)->atthasmissing)
+			return false;
+	return pg_class_aclcheck(RelationGetRelid(relation), GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+/*
+ * Comparing the time in SQL is done for every row that is read, and so costs a
+ * tenth of the scan where no index and no partition can spare the server rows.
+ * Where it does not pay, rows are read as they are stored: the executor hands
+ * them on without forming others, which is another tenth.  An index that holds
+ * the columns may be all that has to be read, but not for whole rows.
+ */
+static QueryShape
+choose_shape(EcsSource *source)
+{
+	QueryShape	shape = {true, false};
 	Relation	relation;
 	List	   *indexes;
 	ListCell   *cell;
-	bool		pays = false;
+	bool		covered = false;
 
 	if (source->relkind != RELKIND_RELATION && source->relkind != RELKIND_MATVIEW)
-		return true;
+		return shape;
+	shape.condition = false;
 	relation = table_open(source->relation, AccessShareLock);
 	indexes = RelationGetIndexList(relation);
 	foreach(cell, indexes)
 	{
 		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
+		Form_pg_index index;
+		int			i;
 
 		if (!HeapTupleIsValid(tuple))
 			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(cell));
-		pays |= ((Form_pg_index) GETSTRUCT(tuple))->indkey.values[0] == source->time.number;
+		index = (Form_pg_index) GETSTRUCT(tuple);
+		shape.condition |= index->indkey.values[0] == source->time.number;
+		for (i = 0; i < index->indnatts; i++)
+			covered |= index->indnatts > 1 && index->indkey.values[i] == source->time.number;
 		ReleaseSysCache(tuple);
 	}
+	if (source->time.kind == ECS_FROM_ACTIVITY)
+		shape.condition = false;
+	shape.whole_rows = !shape.condition && !covered && has_plain_rows(relation);
 	table_close(relation, NoLock);
-	return pays;
+	return shape;
 }
 
 /* A moment as a value of the time column that is a day before any of the day's */
@@ -505,9 +544,11 @@ report_left_out(const UserScan *scan)
 void
 ecs_source_scan(EcsSource *source, const EcsWindow *window, EcsUserFunction function, void *state)
 {
+	QueryShape	shape = choose_shape(source);
+	bool		seen = source->first_seen.name != NULL;
 	UserScan	scan = {
 		.source = source,.window = window,.function = function,.state = state,
-		.words = ECS_WORDS(window),.columns = source->first_seen.name != NULL ? 3 : 2
+		.words = ECS_WORDS(window),.user_place = 0,.time_place = 1,.seen_place = seen ? 2 : -1
 	};
 	EcsUserTableMethods methods = {
 		.payload_size = scan.words * sizeof(uint64) + (window->dates ? sizeof(Dates) : 0),
@@ -521,10 +562,17 @@ ecs_source_scan(EcsSource *source, const EcsWindow *window, EcsUserFunction func
 	StringInfoData query;
 
 	initStringInfo(&query);
-	appendStringInfo(&query, "SELECT %s, %s", source->user_name, source->time.name);
-	if (source->first_seen.name != NULL)
-		appendStringInfo(&query, ", %s", source->first_seen.name);
-	appendStringInfo(&query, " FROM %s", source->relation_name);
+	if (shape.whole_rows)
+	{
+		scan.user_place = source->user_number - 1;
+		scan.time_place = source->time.number - 1;
+		scan.seen_place = seen ? source->first_seen.number - 1 : -1;
+		appendStringInfo(&query, "SELECT * FROM %s", source->relation_name);
+	}
+	else
+		appendStringInfo(&query, "SELECT %s, %s%s%s FROM %s", source->user_name, source->time.name,
+						 seen ? ", " : "", seen ? source->first_seen.name : "", source->relation_name);
+	scan.places = Max(Max(scan.user_place, scan.time_place), scan.seen_place) + 1;
 
 	if (kept)
 		scan.payload = palloc0(methods.payload_size + sizeof(Dates));
@@ -532,7 +580,7 @@ ecs_source_scan(EcsSource *source, const EcsWindow *window, EcsUserFunction func
 	{
 		scan.users = ecs_user_table_create(source->user_type, source->user_collation, &methods);
 		params = window_params(source, window);
-		if (condition_pays(source))
+		if (shape.condition)
 			appendStringInfo(&query, window->since == ECS_NO_DAY ? " WHERE %s < $2" : " WHERE %s < $2 AND %s >= $1",
 							 source->time.name, source->time.name);
 	}

@@ -43,6 +43,7 @@ typedef struct EcsSource
 	const char *relation_name;	/* qualified and quoted */
 	const char *schema;			/* of the extension, quoted */
 	const char *user_name;		/* quoted */
+	AttrNumber	user_number;
 	Oid			user_type;		/* without domains */
 	Oid			user_collation;
 	EcsDayColumn time;

@@ -321,6 +321,23 @@ SELECT * FROM growth_accounting('ev', 'user_id', 'event_time');
 SELECT max(active), sum(new + first_seen) FROM growth_accounting('parted', 'user_id', 'event_time');
 RESET ROLE;
 SELECT max(active), sum(new + first_seen) FROM growth_accounting('parted', 'user_id', 'event_time');
+-- rows that are not stored as they are selected: columns dropped, added later, in children; the right to two columns alone
+CREATE TABLE odd (gone text, event_time timestamptz, other text, user_id bigint);
+INSERT INTO odd SELECT 'x', event_time, repeat('y', 10), user_id FROM ev;
+SELECT differing('odd', 'user_id', 'event_time') AS plain;
+ALTER TABLE odd ADD late integer NOT NULL DEFAULT 7;
+SELECT differing('odd', 'user_id', 'event_time') AS added;
+ALTER TABLE odd DROP gone;
+SELECT differing('odd', 'user_id', 'event_time') AS dropped;
+CREATE TABLE parent (other text, event_time timestamptz, user_id bigint);
+CREATE TABLE child (more text, user_id bigint, event_time timestamptz, other text) INHERITS (parent);
+INSERT INTO parent SELECT 'p', event_time, user_id FROM ev WHERE user_id % 2 = 0;
+INSERT INTO child (user_id, event_time) SELECT user_id, event_time FROM ev WHERE user_id % 2 = 0 IS NOT TRUE;
+SELECT differing('parent', 'user_id', 'event_time') AS inherited;
+GRANT SELECT (user_id, event_time) ON ev TO growth_reader;
+SET ROLE growth_reader;
+SELECT count(*) > 0 AS two_columns FROM growth_accounting('ev', 'user_id', 'event_time');
+RESET ROLE;
 DROP OWNED BY growth_reader;
 DROP ROLE growth_reader;
 
