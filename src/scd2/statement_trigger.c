@@ -17,6 +17,8 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/rel.h"
+#include "utils/tuplesort.h"
+#include "utils/typcache.h"
 
 #include "base/compat.h"
 #include "scd2/scd2.h"
@@ -147,14 +149,68 @@ insert_closed(TupleTableSlot *closed, void *arg)
 	ResetPerTupleExprContext(direct->estate);
 }
 
+/*
+ * many in the order of the key, so that insertions into its index that follow
+ * each other meet the same pages,
+ */
+#define MANY	1000
+
+static Tuplesortstate *
+begin_sort(const EcsScd2 *table, TupleDesc desc)
+{
+	Oid			operators[INDEX_MAX_KEYS];
+	Oid			collations[INDEX_MAX_KEYS];
+	bool		nulls_first[INDEX_MAX_KEYS] = {false};
+
+	for (int i = 0; i < table->nkeys; i++)
+	{
+		const EcsScd2Column *column = &table->columns[table->keys[i] - 1];
+
+		operators[i] = lookup_type_cache(column->type, TYPECACHE_LT_OPR)->lt_opr;
+		collations[i] = column->collation;
+	}
+	return tuplesort_begin_heap(desc, table->nkeys, table->keys, operators, collations, nulls_first, work_mem, NULL, TUPLESORT_NONE);
+}
+
+static void
+sort_closed(TupleTableSlot *closed, void *arg)
+{
+	tuplesort_puttupleslot(arg, closed);
+}
+
+static void
+close_in_order(EcsScd2Direct *direct, Replaced *replaced)
+{
+	TupleDesc	desc = RelationGetDescr(direct->rel);
+	Tuplesortstate *sort = begin_sort(direct->table, desc);
+	TupleTableSlot *closed = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+
+	replaced->emit = sort_closed;
+	replaced->arg = sort;
+	close_replaced(replaced);
+	tuplesort_performsort(sort);
+	while (tuplesort_gettupleslot(sort, true, false, closed, NULL))
+	{
+		CHECK_FOR_INTERRUPTS();
+		insert_closed(closed, direct);
+	}
+	ExecDropSingleTupleTableSlot(closed);
+	tuplesort_end(sort);
+}
+
 static void
 close_directly(EcsScd2Direct *direct, void *arg)
 {
 	Replaced   *replaced = arg;
 
-	replaced->emit = insert_closed;
-	replaced->arg = direct;
-	close_replaced(replaced);
+	if (tuplestore_tuple_count(replaced->trigger->tg_oldtable) > MANY)
+		close_in_order(direct, replaced);
+	else
+	{
+		replaced->emit = insert_closed;
+		replaced->arg = direct;
+		close_replaced(replaced);
+	}
 }
 
 /* or by a statement */
