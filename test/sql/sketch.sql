@@ -31,6 +31,8 @@ SELECT approx_count_distinct(v) FROM (VALUES (9223372036854775807), (92233720368
 SELECT approx_count_distinct(v) FROM (VALUES (inet '10.0.0.1'), ('10.0.0.1/32'), ('10.0.0.1/24'), ('::1'), ('::1/128'), ('0.0.0.1')) AS t(v);
 SELECT approx_count_distinct(v) FROM (VALUES ('a'), ('a '), ('b'), (''), (repeat('x', 10000)), (repeat('x', 10000))) AS t(v);
 SELECT approx_count_distinct(v) FROM (VALUES ('a'::varchar(5)), ('a'), ('b')) AS t(v);
+SELECT approx_count_distinct(v) FROM (VALUES ('a'::char(5)), ('a '), ('b')) AS t(v);
+SELECT approx_count_distinct(v), approx_count_distinct(v::timestamptz) FROM (VALUES (date 'infinity'), ('-infinity'), ('2024-01-01'), ('infinity')) AS t(v);
 SELECT sketch_agg(v) = sketch_agg(convert_to(v, 'UTF8')) AS text_is_bytes FROM (VALUES ('a'), ('ü'), ('0123456789abcdef!')) AS t(v);
 SELECT approx_count_distinct(md5(i::text)::uuid) FROM generate_series(1, 200) i;
 SELECT approx_count_distinct(d), approx_count_distinct(d::timestamp), approx_count_distinct(d AT TIME ZONE 'UTC')
@@ -138,6 +140,17 @@ SELECT bool_and(c = least(i, 200)) AS running
 FROM (SELECT i, approx_count_distinct(i % 200) OVER (ORDER BY i) AS c FROM numbers WHERE i <= 1000) t;
 SELECT # u = # s AS over_parts FROM (SELECT part, sketch_union_agg(users) OVER (ORDER BY part) AS u FROM parts) t,
        (SELECT sketch_agg(i) AS s FROM numbers) n WHERE part = 9;
+-- elements wait in the state before they reach its registers: each row of a window must see all of them, and leave them
+SELECT bool_and(s = (SELECT sketch_agg(j, 4) FROM generate_series(1, i) j)) AS sketches,
+       bool_and(c = (SELECT # sketch_agg(j, 4) FROM generate_series(1, i) j)) AS counts
+FROM (SELECT i, sketch_agg(i, 4) OVER w AS s, approx_count_distinct(i, 4) OVER w AS c FROM numbers WHERE i <= 100 WINDOW w AS (ORDER BY i)) t;
+-- and so must whoever reads a state, however often
+CREATE AGGREGATE state_agg(integer) (SFUNC = sketch_state_add, STYPE = sketch_state, INITCOND = '\x1005');
+CREATE TABLE states AS SELECT n, state_agg(i) AS state, sketch_agg(i, 5) AS s FROM generate_series(1, 100) n JOIN numbers ON i <= n GROUP BY n;
+SELECT bool_and(state::text = s::text AND sketch_state_count(state) = # s AND sketch_state_final(state) = s AND sketch_state_send(state) = s::bytea) AS same
+FROM states, generate_series(1, 2);
+DROP TABLE states;
+DROP AGGREGATE state_agg(integer);
 SELECT failure('SELECT ecomsocial.sketch_state_add(NULL, 1)');
 SELECT failure('SELECT ecomsocial.sketch_state_combine(''\x100b'', ''\x100b'')');
 SELECT failure('SELECT ecomsocial.sketch_state_merge(''\x100b'', ''\x100b'')');
