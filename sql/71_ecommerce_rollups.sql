@@ -106,7 +106,6 @@ AS $rollups$
 BEGIN
     PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
 
-
     CREATE TABLE sales_order (
         order_id       bigint      PRIMARY KEY,
         day            date        NOT NULL,

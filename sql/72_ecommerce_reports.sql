@@ -264,7 +264,6 @@ AS $reports$
 BEGIN
     PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
 
-
     CREATE VIEW customer_lifetime_value AS
     SELECT customer_id, date_trunc('month', first_order_day::timestamp)::date AS cohort_month, first_order_day, last_order_day,
            last_order_day - first_order_day AS lifespan_days, orders, (gross - discount) / orders AS aov, gross - discount + returns AS net_sales
