@@ -213,7 +213,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION rollup_status() IS 'each rollup with the number of buckets that wait for a refresh and how the last one ended';
 
--- Retention and partitions
+-- Retention
 
 CREATE FUNCTION rollup_retain(target regclass, before date)
 	RETURNS void AS 'MODULE_PATHNAME', 'ecs_rollup_retain' LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -250,50 +250,3 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rollup_detach(regclass, date, boolean) IS 'freeze all rollups of a partitioned source before a day and detach, or drop, the partitions that end by then; returns their names';
-
-CREATE FUNCTION partitions_ahead(parent regclass, period period, ahead integer DEFAULT 7, time_zone text DEFAULT 'UTC',
-		as_of timestamptz DEFAULT now())
-	RETURNS SETOF regclass LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	day date := ecomsocial.rollup_bucket((as_of AT TIME ZONE time_zone)::date, period);
-	by_day boolean;
-	schema name;
-	stem name;
-	name text;
-	bounds text;
-BEGIN
-	SELECT a.atttypid = 'date'::regtype, n.nspname, c.relname INTO by_day, schema, stem
-	FROM pg_partitioned_table p
-	JOIN pg_class c ON c.oid = p.partrelid
-	JOIN pg_namespace n ON n.oid = c.relnamespace
-	JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
-	WHERE p.partrelid = parent AND p.partstrat = 'r' AND p.partnatts = 1 AND a.atttypid IN ('date'::regtype, 'timestamptz'::regtype);
-	IF NOT FOUND THEN
-		RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
-			MESSAGE = format('%s is not partitioned by range of one column of type date or timestamp with time zone', parent);
-	END IF;
-	IF ahead NOT BETWEEN 0 AND 10000 THEN
-		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'argument "ahead" must be between 0 and 10000';
-	END IF;
-	FOR i IN 0 .. ahead LOOP
-		name := format('%I.%I', schema, left(stem::text, 52) || to_char(day, '"_p"YYYYMMDD'));
-		bounds := CASE WHEN by_day THEN format('%L) TO (%L', day, ecomsocial.rollup_bucket(day, period, 1))
-			ELSE (SELECT format('%L) TO (%L', min(t), max(t))
-				FROM (SELECT to_char(d::timestamp AT TIME ZONE time_zone AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS+00') AS t
-					FROM unnest(ARRAY[day, ecomsocial.rollup_bucket(day, period, 1)]) d) u) END;
-		BEGIN
-			EXECUTE format('CREATE TABLE %s PARTITION OF %s FOR VALUES FROM (%s)', name, parent, bounds);
-			RETURN NEXT name::regclass;
-		EXCEPTION WHEN invalid_object_definition OR duplicate_table THEN
-			-- a partition, of whatever name, has that range; a table that merely has the name is an error
-			IF SQLSTATE = '42P07' AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = name::regclass AND inhparent = parent) THEN
-				RAISE;
-			END IF;
-		END;
-		day := ecomsocial.rollup_bucket(day, period, 1);
-	END LOOP;
-END
-$$;
-COMMENT ON FUNCTION partitions_ahead(regclass, period, integer, text, timestamptz) IS 'make the partitions of the present period and of so many to come, where the table has none for them yet; returns those made';
-

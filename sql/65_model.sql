@@ -155,69 +155,24 @@ $$;
 COMMENT ON FUNCTION model_set_aside(name, text, text, name[], name[])
     IS 'internal: moves what an earlier creation of the extension derived from the tables of a model into a schema of its own, and returns its name';
 
-CREATE FUNCTION add_partitions(rel regclass, from_day date, to_day date) RETURNS integer
+CREATE FUNCTION add_partitions(rel regclass, from_day date, to_day date) RETURNS SETOF regclass
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    settings     ecomsocial.model;
-    unit         text;                  -- day or month
-    schema       name;
-    relname      name;
-    time_column  name;
-    fallback     regclass;              -- the default partition
-    first_day    date;
-    next_day     date;
-    part         name;
-    from_time    timestamptz;
-    to_time      timestamptz;
-    made         integer := 0;
+    settings ecomsocial.model;
 BEGIN
-    SELECT n.nspname, c.relname, a.attname, nullif(p.partdefid, 0)::regclass
-    INTO schema, relname, time_column, fallback
-    FROM pg_class c
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
-    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
-    WHERE c.oid = rel;
     SELECT m.* INTO settings
-    FROM ecomsocial.model m JOIN pg_class c ON c.oid = m.rel JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = schema;
-    unit := settings.options ->> 'partition_by';
-    IF time_column IS NULL OR coalesce(unit, 'none') = 'none' THEN
+    FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid
+    JOIN pg_class o ON o.relnamespace = c.relnamespace JOIN ecomsocial.model m ON m.rel = o.oid
+    WHERE p.partrelid = add_partitions.rel AND m.options ->> 'partition_by' <> 'none';
+    IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
             MESSAGE = format('"%s" is not a partitioned event table of a model', rel),
             HINT = 'Make the model with partition_by => ''day'' or ''month''.';
     END IF;
-    IF NOT (isfinite(from_day) AND isfinite(to_day)) OR to_day - from_day NOT BETWEEN 0 AND 36600 THEN
-        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('cannot make partitions from %s to %s', from_day, to_day),
-            HINT = 'to_day is the day after the last one, at most 100 years after from_day.';
-    END IF;
-
-    first_day := date_trunc(unit, from_day::timestamp);
-    WHILE first_day < to_day LOOP
-        next_day := first_day + ('1 ' || unit)::interval;
-        part := relname || to_char(first_day, CASE unit WHEN 'day' THEN '_YYYY_MM_DD' ELSE '_YYYY_MM' END);
-        from_time := first_day::timestamp AT TIME ZONE settings.time_zone;
-        to_time := next_day::timestamp AT TIME ZONE settings.time_zone;
-        IF to_regclass(format('%I.%I', schema, part)) IS NULL THEN
-            -- Rows that came before their partition wait in the default one: they move.
-            EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', schema, part, rel);
-            IF fallback IS NOT NULL THEN
-                EXECUTE format('WITH moved AS (DELETE FROM %s WHERE %I >= %L AND %I < %L RETURNING *) INSERT INTO %I.%I SELECT * FROM moved',
-                               fallback, time_column, from_time, time_column, to_time, schema, part);
-            END IF;
-            EXECUTE format('ALTER TABLE %s ATTACH PARTITION %I.%I FOR VALUES FROM (%L) TO (%L)',
-                           rel, schema, part, from_time, to_time);
-            EXECUTE format('COMMENT ON TABLE %I.%I IS %L', schema, part,
-                           format('%s of the days from %s until before %s (%s)', relname, first_day, next_day, settings.time_zone));
-            made := made + 1;
-        END IF;
-        first_day := next_day;
-    END LOOP;
-    RETURN made;
+    RETURN QUERY SELECT * FROM ecomsocial.add_partitions(rel, (settings.options ->> 'partition_by')::ecomsocial.period, from_day, to_day, settings.time_zone);
 END
 $$;
 COMMENT ON FUNCTION add_partitions(regclass, date, date)
-    IS 'makes the missing partitions of a model''s event table for the days from from_day until before to_day, and moves into them what waits in the default partition; returns how many were made';
+    IS 'add_partitions() for an event table of a model, by the period and the time zone that the model was made with';

@@ -68,14 +68,14 @@ SELECT 'receipt', at, 7, 1 FROM unnest(array['2024-03-31 22:59', '2024-03-31 23:
 INSERT INTO parted.product_current (product_id, created_at, updated_at) VALUES (7, '2024-01-01', '2024-01-01');
 INSERT INTO parted.inventory_event (event_type, event_time, product_id, quantity_change)
 SELECT 'receipt', at, 7, 1 FROM unnest(array['2024-03-31 22:59', '2024-03-31 23:00', '2024-04-30 22:59', '2024-04-30 23:00']::timestamptz[]) at;
-SELECT ecomsocial.add_partitions('parted.inventory_event', '2024-04-15', '2024-04-16');
+SELECT * FROM ecomsocial.add_partitions('parted.inventory_event', '2024-04-15', '2024-04-16');
 SELECT tableoid::regclass, event_time FROM parted.inventory_event ORDER BY event_time;
 INSERT INTO parted.inventory_event (event_type, event_time, product_id, quantity_change) VALUES ('sale', '2024-04-02', 7, -1)
 RETURNING tableoid::regclass, inventory_event_id;
-SELECT ecomsocial.add_partitions('parted.campaign', '2024-01-01', '2024-02-01');
-SELECT ecomsocial.add_partitions('shop.order_line', '2024-01-01', '2024-02-01');
-SELECT ecomsocial.add_partitions('parted.order_line', '2024-02-01', '2024-01-01');
-SELECT ecomsocial.add_partitions('parted.order_line', '-infinity', '2024-01-01');
+SELECT * FROM ecomsocial.add_partitions('parted.campaign', '2024-01-01', '2024-02-01');
+SELECT * FROM ecomsocial.add_partitions('shop.order_line', '2024-01-01', '2024-02-01');
+SELECT * FROM ecomsocial.add_partitions('parted.order_line', '2024-02-01', '2024-01-01');
+SELECT * FROM ecomsocial.add_partitions('parted.order_line', '-infinity', '2024-01-01');
 
 -- A dropped model leaves no row behind once another is made.
 SET client_min_messages = warning;
