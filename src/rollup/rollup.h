@@ -102,6 +102,10 @@ extern EcsLeaves ecs_leaves_compare(const EcsCapture *capture, Oid *blind);
 extern void ecs_leaves_record(const EcsCapture *capture);
 extern void ecs_leaves_mark_changes(const EcsCapture *capture);
 
+/* compute.c: what the owner defined, run as the owner */
+extern void ecs_compute_bucket(const EcsRollup *rollup, DateADT bucket);
+extern void ecs_call_handler(const EcsRollup *rollup, Datum buckets, bool everything);
+
 /* mark.c: buckets to be computed */
 extern void ecs_mark_buckets(const EcsRollup *rollup, const EcsCapture *only, DateADT from, DateADT until, bool existing);
 extern void ecs_mark_everything(Oid target);
