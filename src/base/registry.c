@@ -23,24 +23,9 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
-#include "base/registry.h"
+#include "base/relation.h"
 
 PG_FUNCTION_INFO_V1(ecs_registry_check);
-
-Oid
-ecs_relation_owner(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
 
 static void
 check_owner(Oid relid)

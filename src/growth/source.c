@@ -29,6 +29,7 @@
 
 #include "activity/activity.h"
 #include "base/query.h"
+#include "base/relation.h"
 #include "growth/source.h"
 #include "growth/usertable.h"
 
@@ -104,8 +105,7 @@ ecs_source_open(EcsSource *source, Oid relation, const char *user_column, const 
 				 errmsg("\"%s\" cannot be read as a table", get_rel_name(relation)),
 				 errhint("Name a table, a partitioned table, a foreign table or a view.")));
 	source->relation = relation;
-	source->relation_name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-													   get_rel_name(relation));
+	source->relation_name = ecs_relation_name(relation);
 	source->schema = quote_identifier(get_namespace_name(namespace));
 	ecs_zone_init(&source->zone, time_zone);
 

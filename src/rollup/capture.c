@@ -33,7 +33,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
-#include "base/registry.h"
+#include "base/relation.h"
 #include "rollup/rollup.h"
 
 /* How often and how long a healer tries to find a source without writers */

@@ -27,7 +27,7 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
-#include "base/registry.h"
+#include "base/relation.h"
 #include "rollup/rollup.h"
 
 Oid
@@ -164,16 +164,6 @@ ecs_spi_int(int row, int column, bool *isnull)
 		default:
 			return DatumGetInt32(value);	/* integer, date */
 	}
-}
-
-char *
-ecs_relation_name(Oid relid)
-{
-	char	   *name = get_rel_name(relid);
-
-	if (name == NULL)
-		return psprintf("%u", relid);
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
 }
 
 EcsCapture *

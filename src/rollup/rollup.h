@@ -10,6 +10,7 @@
 #include "utils/date.h"
 
 #include "base/calendar.h"
+#include "base/relation.h"
 
 /* The extension's schema, fixed in its control file */
 #define ECS_SCHEMA	"ecomsocial"
@@ -77,7 +78,6 @@ extern EcsRollup *ecs_rollup_load(Oid target, bool missing_ok);
 extern EcsCapture *ecs_capture_load(int32 id);
 extern void ecs_check_rollup_owner(const EcsRollup *rollup);
 extern void ecs_require_argument(FunctionCallInfo fcinfo, int n, const char *name);
-extern char *ecs_relation_name(Oid relid);
 extern char *ecs_spi_text(int row, int column);
 extern int64 ecs_spi_int(int row, int column, bool *isnull);
 

@@ -17,6 +17,7 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "base/relation.h"
 #include "scd2/engine.h"
 
 PG_FUNCTION_INFO_V1(ecs_scd2_merge);
@@ -39,7 +40,7 @@ source_query(text *source)
 			return sql;
 	if (*p == '(' || strncmp(p, "--", 2) == 0 || strncmp(p, "/*", 2) == 0)
 		return sql;
-	return psprintf("TABLE %s", ecs_scd2_qualified_name(DatumGetObjectId(DirectFunctionCall1(regclassin, CStringGetDatum(p)))));
+	return psprintf("TABLE %s", ecs_relation_name(DatumGetObjectId(DirectFunctionCall1(regclassin, CStringGetDatum(p)))));
 }
 
 /* Which of the table's columns the source has */
@@ -168,5 +169,5 @@ Datum
 ecs_scd2_merge_table(PG_FUNCTION_ARGS)
 {
 	require_arguments(fcinfo);
-	return merge_call(fcinfo, psprintf("TABLE %s", ecs_scd2_qualified_name(PG_GETARG_OID(1))));
+	return merge_call(fcinfo, psprintf("TABLE %s", ecs_relation_name(PG_GETARG_OID(1))));
 }

@@ -16,7 +16,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
-#include "base/registry.h"
+#include "base/relation.h"
 #include "scd2/scd2.h"
 
 PG_FUNCTION_INFO_V1(ecs_scd2_register);

@@ -164,7 +164,6 @@ extern EcsScd2 *ecs_scd2_require(Relation rel);
 extern void ecs_scd2_require_guard(const EcsScd2 *table, Relation rel);
 
 extern int	ecs_scd2_column_by_name(const EcsScd2 *table, const char *name);
-extern char *ecs_scd2_qualified_name(Oid relid);
 
 /* Equality of two values of a column, NULL equals NULL */
 extern bool ecs_scd2_same(const EcsScd2Column *column, Datum a, bool a_null, Datum b, bool b_null);

@@ -38,7 +38,7 @@
 #include "utils/typcache.h"
 
 #include "base/compat.h"
-#include "base/registry.h"
+#include "base/relation.h"
 #include "scd2/scd2.h"
 
 typedef struct CacheEntry
@@ -61,18 +61,17 @@ ecs_scd2_registry(void)
 	return oid;
 }
 
-char *
-ecs_scd2_qualified_name(Oid relid)
+/* The name of a relation that a versioned table needs */
+static char *
+needed_name(Oid relid)
 {
-	char	   *name = get_rel_name(relid);
-
-	if (name == NULL)
+	if (get_rel_name(relid) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid),
 				 errdetail("It belongs to a versioned table, and was dropped."),
 				 errhint("Call ecomsocial.scd2_disable and then ecomsocial.scd2_enable.")));
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
+	return ecs_relation_name(relid);
 }
 
 
@@ -212,13 +211,13 @@ name_relations(EcsScd2 *table, Relation rel, Oid root, Oid hub, Oid remembered)
 	table->relid = RelationGetRelid(rel);
 	table->root = root;
 	table->owner = ecs_relation_owner(root);
-	table->name = ecs_scd2_qualified_name(root);
+	table->name = needed_name(root);
 	table->hub = hub;
 	table->hub_owner = ecs_relation_owner(hub);
-	table->hub_name = ecs_scd2_qualified_name(hub);
+	table->hub_name = needed_name(hub);
 	table->remembered = remembered;
 	if (OidIsValid(remembered))
-		table->remembered_name = ecs_scd2_qualified_name(remembered);
+		table->remembered_name = needed_name(remembered);
 }
 
 #define REG(column)			(values[ECS_SCD2_REG_##column - 1])

@@ -38,6 +38,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "base/relation.h"
 #include "scd2/scd2.h"
 
 #define MAX_WORDS	4
@@ -326,7 +327,7 @@ ecs_scd2_column_default(Relation rel, int i)
 
 	if (TupleDescAttr(desc, i)->attidentity)
 		return psprintf("pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, %s)::pg_catalog.regclass)",
-						quote_literal_cstr(ecs_scd2_qualified_name(RelationGetRelid(rel))),
+						quote_literal_cstr(ecs_relation_name(RelationGetRelid(rel))),
 						quote_literal_cstr(NameStr(TupleDescAttr(desc, i)->attname)));
 	for (int d = 0; constr && d < constr->num_defval; d++)
 		if (constr->defval[d].adnum == i + 1)

@@ -24,6 +24,7 @@
 
 #include "base/calendar.h"
 #include "base/query.h"
+#include "base/relation.h"
 #include "stock/snapshots.h"
 
 PG_FUNCTION_INFO_V1(ecs_stock_ledger);
@@ -458,9 +459,8 @@ table_query(Oid relation, ArrayType *key, const char *time_column, const char *q
 	Datum	   *names;
 	bool	   *nulls;
 	int			n;
-	char	   *name = get_rel_name(relation);
 
-	if (name == NULL)
+	if (get_rel_name(relation) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relation)));
@@ -480,8 +480,7 @@ table_query(Oid relation, ArrayType *key, const char *time_column, const char *q
 	if (type_column != NULL)
 		appendStringInfo(&query, ", %s OPERATOR(pg_catalog.=) %s", quote_identifier(type_column),
 						 quote_literal_cstr(stocktake));
-	appendStringInfo(&query, " FROM %s",
-					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name));
+	appendStringInfo(&query, " FROM %s", ecs_relation_name(relation));
 	return query.data;
 }
 
