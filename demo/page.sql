@@ -93,9 +93,9 @@ SELECT pg_temp.chart('Active users', 'of the day, the last 7 and the last 28 day
     SELECT what, day, value FROM active_users_daily, LATERAL (VALUES (1, 'MAU', mau), (2, 'WAU', wau), (3, 'DAU', dau)) v (n, what, value)
     WHERE complete ORDER BY n, day $$);
 
-SELECT pg_temp.chart('Growth accounting', 'active users of a month by where they come from; below zero: who did not come back', 'bar', $$
+SELECT pg_temp.chart('Growth accounting', 'active users of a month by where they come from, who was there at first being neither new nor old; below zero: who did not come back', 'bar', $$
     SELECT what, period_start, value
-    FROM user_growth, LATERAL (VALUES (1, 'retained', retained), (2, 'resurrected', resurrected), (3, 'new', new), (4, 'first seen', nullif(first_seen, 0)), (5, 'churned', -churned)) v (n, what, value)
+    FROM user_growth, LATERAL (VALUES (1, 'retained', retained), (2, 'resurrected', resurrected), (3, 'new', new), (4, 'first seen', first_seen), (5, 'churned', -churned)) v (n, what, value)
     WHERE period = 'month' AND complete AND value IS NOT NULL ORDER BY n, period_start $$, '{#0072b2,#56b4e9,#009e73,#999999,#d55e00}');
 
 SELECT pg_temp.heat_map('Retention', 'share of the users first seen in a month who are active so many months later', 'users', $$
