@@ -120,6 +120,14 @@ CREATE FUNCTION ecommerce_customer_reports(schema name, time_zone text) RETURNS 
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $reports$
+DECLARE
+    -- The least values of a measure that score 2 to 5.  The score of a value is ceil(5 × share of customers whose value
+    -- is not better), so ties are never split.
+    quintile constant text := $sql$
+                SELECT ARRAY[min(value) FILTER (WHERE score >= 2), min(value) FILTER (WHERE score >= 3),
+                             min(value) FILTER (WHERE score >= 4), min(value) FILTER (WHERE score >= 5)]
+                FROM (SELECT %1$s AS value, ceil(5 * sum(count(*)) OVER (ORDER BY %1$s) / sum(count(*)) OVER ()) AS score
+                      FROM measured GROUP BY 1) v $sql$;
 BEGIN
     PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
 
@@ -211,13 +219,12 @@ BEGIN
                 WHERE NOT whole AND o.customer_id IS NOT NULL AND o.order_time < as_of
                 GROUP BY o.customer_id
                 HAVING bool_or(o.is_order)
+            ), quintile AS (
+                SELECT (%3$s) AS r, (%4$s) AS f, (%5$s) AS m
             ), scored AS (
-                -- ceil(5 × share of customers whose value is not better): peers of a frame share it, so ties are never split
                 SELECT q.customer_id, q.recency_days, q.frequency, q.monetary,
-                       ((5 * count(*) OVER (ORDER BY q.recency_days DESC) + q.n - 1) / q.n)::integer AS r,
-                       ((5 * count(*) OVER (ORDER BY q.frequency) + q.n - 1) / q.n)::integer AS f,
-                       ((5 * count(*) OVER (ORDER BY q.monetary) + q.n - 1) / q.n)::integer AS m
-                FROM (SELECT *, count(*) OVER () AS n FROM measured) q
+                       1 + width_bucket(-q.recency_days, l.r) AS r, 1 + width_bucket(q.frequency, l.f) AS f, 1 + width_bucket(q.monetary, l.m) AS m
+                FROM measured q CROSS JOIN quintile l
                 WHERE scoring = 'quintiles'
                 UNION ALL
                 SELECT q.customer_id, q.recency_days, q.frequency, q.monetary,
@@ -231,7 +238,7 @@ BEGIN
             FROM scored s
             LEFT JOIN rfm_segment g ON g.recency = s.r AND g.value = (s.f + s.m + 1) / 2;
         END
-        $body$ $sql$, schema, time_zone);
+        $body$ $sql$, schema, time_zone, format(quintile, '-recency_days'), format(quintile, 'frequency'), format(quintile, 'monetary'));
     COMMENT ON FUNCTION customer_segments(timestamptz, text)
         IS 'Which customers are champions, at risk, lost? Recency, frequency and monetary value of each customer with an order before the moment as_of, each scored from 1 to 5 (5 is best), '
            'by quintiles that give equal customers equal scores or by the limits in rfm_threshold (scoring => ''fixed''); the segment is named by rfm_segment';
