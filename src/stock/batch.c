@@ -15,6 +15,7 @@
 
 #include "miscadmin.h"
 
+#include "base/memory.h"
 #include "stock/batch.h"
 
 #define MOST_CHUNK_CELLS	(1 << 19)

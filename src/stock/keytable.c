@@ -4,22 +4,11 @@
  */
 #include "postgres.h"
 
-#include "utils/memutils.h"
-
+#include "base/memory.h"
 #include "stock/keytable.h"
 
 #define FIRST_KEYS		256		/* of an empty table; a power of 2 */
 #define SLOTS_PER_KEY	2
-
-void *
-ecs_alloc_large(MemoryContext context, Size size)
-{
-	char	   *memory = MemoryContextAllocHuge(context, size);
-
-	if (size >= ECS_HUGE_PAGE)
-		ecs_advise_huge_pages(memory, memory + size);
-	return memory;
-}
 
 static void
 alloc_slots(EcsKeyTable *table, uint32 n)

@@ -60,9 +60,6 @@ extern Size ecs_keys_growth(const EcsKeyTable *table);
 /* The numbers of all keys in their order, allocated in the table's context */
 extern uint32 *ecs_keys_sort(const EcsKeyTable *table);
 
-/* Large memory that is visited at random */
-extern void *ecs_alloc_large(MemoryContext context, Size size);
-
 static inline EcsKeyEntry *
 ecs_keys_entry(const EcsKeyTable *table, uint32 id)
 {
