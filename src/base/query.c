@@ -4,10 +4,18 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "tcop/dest.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "base/query.h"
 
@@ -90,4 +98,69 @@ ecs_for_each_row(const char *query, ParamListInfo params, const EcsRowSink *sink
 				 errmsg("query must be a single SELECT")));
 	MemoryContextDelete(receiver.row_context);
 	return receiver.rows;
+}
+
+/* Whether a row is stored as SELECT * returns it */
+static bool
+has_plain_rows(Relation relation)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+		if (TupleDescAttr(desc, i)->attisdropped || TupleDescAttr(desc, i)->atthasmissing)
+			return false;
+	return true;
+}
+
+static bool
+index_covers(Oid id, const AttrNumber *columns, int ncolumns)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(id));
+	Form_pg_index index;
+	int			found = 0;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", id);
+	index = (Form_pg_index) GETSTRUCT(tuple);
+	for (int i = 0; i < ncolumns; i++)
+	{
+		int			at = 0;
+
+		while (at < index->indnatts && index->indkey.values[at] != columns[i])
+			at++;
+		found += at < index->indnatts;
+	}
+	ReleaseSysCache(tuple);
+	return found == ncolumns;
+}
+
+/* An index that holds the columns may be all that has to be read for them */
+static bool
+is_covered(Relation relation, const AttrNumber *columns, int ncolumns)
+{
+	ListCell   *cell;
+
+	foreach(cell, RelationGetIndexList(relation))
+	{
+		if (index_covers(lfirst_oid(cell), columns, ncolumns))
+			return true;
+	}
+	return false;
+}
+
+bool
+ecs_whole_rows_pay(Oid relation, const AttrNumber *columns, int ncolumns)
+{
+	char		relkind = get_rel_relkind(relation);
+	Relation	rel;
+	bool		pays;
+
+	if ((relkind != RELKIND_RELATION && relkind != RELKIND_MATVIEW) ||
+		pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		return false;
+	rel = table_open(relation, AccessShareLock);
+	pays = has_plain_rows(rel) && !is_covered(rel, columns, ncolumns);
+	table_close(rel, NoLock);
+	return pays;
 }

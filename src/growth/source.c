@@ -19,7 +19,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -446,58 +445,43 @@ typedef struct QueryShape
 	bool		whole_rows;		/* read rows as they are stored */
 } QueryShape;
 
-/* Whether the caller may read all columns, and a row is stored as SELECT * returns it */
+/* Whether some index has the time as its first column */
 static bool
-has_plain_rows(Relation relation)
+has_time_index(const EcsSource *source)
 {
-	TupleDesc	desc = RelationGetDescr(relation);
-	int			i;
+	Relation	relation = table_open(source->relation, AccessShareLock);
+	ListCell   *cell;
+	bool		found = false;
 
-	for (i = 0; i < desc->natts; i++)
-		if (TupleDescAttr(desc, i)->attisdropped || TupleDescAttr(desc, i)->atthasmissing)
-			return false;
-	return pg_class_aclcheck(RelationGetRelid(relation), GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+	foreach(cell, RelationGetIndexList(relation))
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(cell));
+		found |= ((Form_pg_index) GETSTRUCT(tuple))->indkey.values[0] == source->time.number;
+		ReleaseSysCache(tuple);
+	}
+	table_close(relation, NoLock);
+	return found;
 }
 
 /*
  * Comparing the time in SQL is done for every row that is read, and so costs a
  * tenth of the scan where no index and no partition can spare the server rows.
- * Where it does not pay, rows are read as they are stored: the executor hands
- * them on without forming others, which is another tenth.  An index that holds
- * the columns may be all that has to be read, but not for whole rows.
+ * Where it does not pay, whole rows may.
  */
 static QueryShape
 choose_shape(EcsSource *source)
 {
 	QueryShape	shape = {true, false};
-	Relation	relation;
-	List	   *indexes;
-	ListCell   *cell;
-	bool		covered = false;
+	AttrNumber	columns[] = {source->user_number, source->time.number, source->first_seen.number};
 
 	if (source->relkind != RELKIND_RELATION && source->relkind != RELKIND_MATVIEW)
 		return shape;
-	shape.condition = false;
-	relation = table_open(source->relation, AccessShareLock);
-	indexes = RelationGetIndexList(relation);
-	foreach(cell, indexes)
-	{
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
-		Form_pg_index index;
-		int			i;
-
-		if (!HeapTupleIsValid(tuple))
-			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(cell));
-		index = (Form_pg_index) GETSTRUCT(tuple);
-		shape.condition |= index->indkey.values[0] == source->time.number;
-		for (i = 0; i < index->indnatts; i++)
-			covered |= index->indnatts > 1 && index->indkey.values[i] == source->time.number;
-		ReleaseSysCache(tuple);
-	}
-	if (source->time.kind == ECS_FROM_ACTIVITY)
-		shape.condition = false;
-	shape.whole_rows = !shape.condition && !covered && has_plain_rows(relation);
-	table_close(relation, NoLock);
+	shape.condition = source->time.kind != ECS_FROM_ACTIVITY && has_time_index(source);
+	shape.whole_rows = !shape.condition &&
+		ecs_whole_rows_pay(source->relation, columns, source->first_seen.name != NULL ? 3 : 2);
 	return shape;
 }
 

@@ -34,6 +34,17 @@ PG_FUNCTION_INFO_V1(ecs_stock_snapshots);
 /* day, change, balance, counted; or day, quantity */
 #define MAX_COLUMNS		(ECS_KEY_COLUMNS + 4)
 
+/* The key, time, quantity, whether it is a stocktake */
+#define MAX_READ		(ECS_KEY_COLUMNS + 3)
+
+/* What is run, and where its rows have the columns that are read */
+typedef struct StockQuery
+{
+	const char *text;
+	int			ncolumns;		/* 0: they are all its columns, in turn */
+	int			places[MAX_READ];
+} StockQuery;
+
 /* A call under way; lives as long as the set is returned */
 typedef struct StockCall
 {
@@ -56,6 +67,8 @@ typedef struct StockCall
 	int			widths[MAX_COLUMNS];
 
 	/* the query */
+	StockQuery	query;
+	int			row_length;		/* as far as its rows are read */
 	Oid			time_type;
 	Oid			quantity_type;
 	bool		timed;
@@ -126,6 +139,28 @@ init_result(StockCall *call, FunctionCallInfo fcinfo)
 	BlessTupleDesc(call->desc);
 }
 
+#define QUERY_COLUMN(call, desc, i)		TupleDescAttr(desc, (call)->query.places[i])
+
+/* Where the rows of the query have its columns; true where they fit the key */
+static bool
+place_columns(StockCall *call, TupleDesc desc)
+{
+	StockQuery *query = &call->query;
+
+	if (query->ncolumns == 0)
+	{
+		query->ncolumns = desc->natts;
+		for (int i = 0; i < Min(desc->natts, MAX_READ); i++)
+			query->places[i] = i;
+	}
+	call->timed = query->ncolumns == call->nkeys + 3;
+	if (query->ncolumns != call->nkeys + 2 && !call->timed)
+		return false;
+	for (int i = 0; i < query->ncolumns; i++)
+		call->row_length = Max(call->row_length, query->places[i] + 1);
+	return true;
+}
+
 /* Check the columns of the query against those of the result, and make the ledger */
 static void
 start_query(TupleDesc desc, void *state)
@@ -136,42 +171,41 @@ start_query(TupleDesc desc, void *state)
 	Oid			collations[ECS_KEY_COLUMNS];
 	MemoryContext caller;
 
-	call->timed = desc->natts == nkeys + 3;
-	if (desc->natts != nkeys + 2 && !call->timed)
+	if (!place_columns(call, desc))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("query returns %d columns, but the row type has %d key columns",
-						desc->natts, nkeys),
+						call->query.ncolumns, nkeys),
 				 errhint("The query returns the key columns, the time, the quantity, and optionally whether it is a stocktake.")));
 	for (int i = 0; i < nkeys; i++)
 	{
 		int			column = call->dense ? i + 1 : i;
 
-		types[i] = TupleDescAttr(desc, i)->atttypid;
-		collations[i] = TupleDescAttr(desc, i)->attcollation;
+		types[i] = QUERY_COLUMN(call, desc, i)->atttypid;
+		collations[i] = QUERY_COLUMN(call, desc, i)->attcollation;
 		if (types[i] != call->types[column])
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("key column \"%s\" is of type %s in the query and %s in the row type",
-							NameStr(TupleDescAttr(desc, i)->attname), format_type_be(types[i]),
+							NameStr(QUERY_COLUMN(call, desc, i)->attname), format_type_be(types[i]),
 							format_type_be(call->types[column])),
 					 errhint("Cast the column in the query.")));
 	}
 
-	call->time_type = getBaseType(TupleDescAttr(desc, nkeys)->atttypid);
+	call->time_type = getBaseType(QUERY_COLUMN(call, desc, nkeys)->atttypid);
 	if (call->time_type != TIMESTAMPTZOID && call->time_type != TIMESTAMPOID && call->time_type != DATEOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("time column \"%s\" is of type %s",
-						NameStr(TupleDescAttr(desc, nkeys)->attname), format_type_be(call->time_type)),
+						NameStr(QUERY_COLUMN(call, desc, nkeys)->attname), format_type_be(call->time_type)),
 				 errhint("Cast it to timestamptz, timestamp or date.")));
 
-	call->quantity_type = getBaseType(TupleDescAttr(desc, nkeys + 1)->atttypid);
+	call->quantity_type = getBaseType(QUERY_COLUMN(call, desc, nkeys + 1)->atttypid);
 	if (!is_quantity(call->quantity_type))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("quantity column \"%s\" is of type %s",
-						NameStr(TupleDescAttr(desc, nkeys + 1)->attname), format_type_be(call->quantity_type)),
+						NameStr(QUERY_COLUMN(call, desc, nkeys + 1)->attname), format_type_be(call->quantity_type)),
 				 errhint("Cast it to bigint or numeric.")));
 	for (int i = 0; call->quantity_type == NUMERICOID && i < call->ncolumns; i++)
 	{
@@ -185,12 +219,12 @@ start_query(TupleDesc desc, void *state)
 							format_type_be(call->types[i])),
 					 errhint("Use numeric in the row type, or cast the quantity in the query.")));
 	}
-	if (call->timed && getBaseType(TupleDescAttr(desc, nkeys + 2)->atttypid) != BOOLOID)
+	if (call->timed && getBaseType(QUERY_COLUMN(call, desc, nkeys + 2)->atttypid) != BOOLOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("stocktake column \"%s\" is of type %s",
-						NameStr(TupleDescAttr(desc, nkeys + 2)->attname),
-						format_type_be(TupleDescAttr(desc, nkeys + 2)->atttypid)),
+						NameStr(QUERY_COLUMN(call, desc, nkeys + 2)->attname),
+						format_type_be(QUERY_COLUMN(call, desc, nkeys + 2)->atttypid)),
 				 errhint("Return a boolean expression, such as event_type = 'stocktake'.")));
 
 	caller = MemoryContextSwitchTo(call->context);
@@ -254,24 +288,25 @@ static void
 take_row(TupleTableSlot *slot, void *state)
 {
 	StockCall  *call = state;
+	const int  *places = call->query.places;
 	int			nkeys = call->nkeys;
 	Datum		key[ECS_KEY_COLUMNS];
 	uint32		nulls = 0;
 	bool		counted = false;
 	EcsCell		cell;
 
-	slot_getallattrs(slot);
-	if (slot->tts_isnull[nkeys] || slot->tts_isnull[nkeys + 1])
+	slot_getsomeattrs(slot, call->row_length);
+	if (slot->tts_isnull[places[nkeys]] || slot->tts_isnull[places[nkeys + 1]])
 		return;					/* nothing that moved, or at no time */
 	for (int i = 0; i < nkeys; i++)
 	{
-		key[i] = slot->tts_values[i];
-		nulls |= (uint32) slot->tts_isnull[i] << i;
+		key[i] = slot->tts_values[places[i]];
+		nulls |= (uint32) slot->tts_isnull[places[i]] << i;
 	}
 	if (call->timed)
-		counted = !slot->tts_isnull[nkeys + 2] && DatumGetBool(slot->tts_values[nkeys + 2]);
-	cell.at = find_at(call, slot->tts_values[nkeys], counted);
-	cell.quantity = find_quantity(call, slot->tts_values[nkeys + 1]);
+		counted = !slot->tts_isnull[places[nkeys + 2]] && DatumGetBool(slot->tts_values[places[nkeys + 2]]);
+	cell.at = find_at(call, slot->tts_values[places[nkeys]], counted);
+	cell.quantity = find_quantity(call, slot->tts_values[places[nkeys + 1]]);
 	ecs_ledger_add(call->ledger, key, nulls, cell);
 }
 
@@ -289,7 +324,7 @@ end_call(Datum arg)
 static void init_tuple(StockCall *call);
 
 static FuncCallContext *
-start_call(FunctionCallInfo fcinfo, const char *query, const char *zone, bool dense)
+start_call(FunctionCallInfo fcinfo, StockQuery query, const char *zone, bool dense)
 {
 	FuncCallContext *funcctx = SRF_FIRSTCALL_INIT();
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -298,6 +333,7 @@ start_call(FunctionCallInfo fcinfo, const char *query, const char *zone, bool de
 	EcsRowSink	sink = {start_query, take_row, call};
 
 	call->dense = dense;
+	call->query = query;
 	call->context = funcctx->multi_call_memory_ctx;
 	ecs_zone_init(&call->zone, zone);
 	init_result(call, fcinfo);
@@ -305,7 +341,7 @@ start_call(FunctionCallInfo fcinfo, const char *query, const char *zone, bool de
 	RegisterExprContextCallback(rsinfo->econtext, end_call, PointerGetDatum(call));
 
 	SPI_connect();
-	ecs_for_each_row(query, NULL, &sink);
+	ecs_for_each_row(query.text, NULL, &sink);
 	SPI_finish();
 	ecs_ledger_finish(call->ledger);
 	funcctx->user_fctx = call;
@@ -442,46 +478,100 @@ required(FunctionCallInfo fcinfo, int i, const char *name)
 #define REQUIRED_TEXT(i, name)	TextDatumGetCString(required(fcinfo, i, name))
 #define REQUIRED_NAME(i, name)	NameStr(*DatumGetName(required(fcinfo, i, name)))
 
+static StockQuery
+plain_query(const char *text)
+{
+	StockQuery	query = {0};
+
+	query.text = text;
+
+	return query;
+}
+
 Datum
 ecs_stock_ledger(PG_FUNCTION_ARGS)
 {
 	if (SRF_IS_FIRSTCALL())
-		start_call(fcinfo, REQUIRED_TEXT(1, "query"), REQUIRED_TEXT(2, "time_zone"), false);
+		start_call(fcinfo, plain_query(REQUIRED_TEXT(1, "query")), REQUIRED_TEXT(2, "time_zone"), false);
 	return next_result(fcinfo);
 }
 
-/* The query on a table: key columns, time, quantity, and whether it is a stocktake */
-static char *
-table_query(Oid relation, ArrayType *key, const char *time_column, const char *quantity,
-			const char *type_column, const char *stocktake)
+/* The names of the columns of the key */
+static List *
+key_names(ArrayType *key)
 {
-	StringInfoData query;
-	Datum	   *names;
+	List	   *names = NIL;
+	Datum	   *values;
 	bool	   *nulls;
 	int			n;
 
-	if (get_rel_name(relation) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relation)));
-	initStringInfo(&query);
-	appendStringInfoString(&query, "SELECT ");
-	deconstruct_array(key, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR, &names, &nulls, &n);
+	deconstruct_array(key, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR, &values, &nulls, &n);
 	for (int i = 0; i < n; i++)
 	{
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("argument \"key\" must not contain nulls")));
-		appendStringInfo(&query, "%s, ", quote_identifier(NameStr(*DatumGetName(names[i]))));
+		names = lappend(names, NameStr(*DatumGetName(values[i])));
 	}
-	appendStringInfo(&query, "%s, ", quote_identifier(time_column));
-	appendStringInfoString(&query, quote_identifier(quantity));
+	return names;
+}
+
+/* Read whole rows where that pays; names that are not those of columns are the parser's to refuse */
+static bool
+place_in_whole_rows(StockQuery *query, Oid relation, List *columns)
+{
+	AttrNumber	numbers[MAX_READ];
+	ListCell   *cell;
+
+	if (list_length(columns) > MAX_READ)
+		return false;
+	foreach(cell, columns)
+	{
+		int			i = foreach_current_index(cell);
+
+		numbers[i] = get_attnum(relation, lfirst(cell));
+		if (numbers[i] <= 0)
+			return false;
+		query->places[i] = numbers[i] - 1;
+	}
+	if (!ecs_whole_rows_pay(relation, numbers, list_length(columns)))
+		return false;
+	query->ncolumns = list_length(columns);
+	return true;
+}
+
+/* The query on a table: some columns, and whether it is a stocktake */
+static StockQuery
+table_query(Oid relation, List *columns, const char *type_column, const char *stocktake)
+{
+	StockQuery	query = {0};
+	StringInfoData text;
+	ListCell   *cell;
+
+	if (get_rel_name(relation) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relation)));
+	initStringInfo(&text);
+	appendStringInfoString(&text, "SELECT ");
+	if (type_column == NULL && place_in_whole_rows(&query, relation, columns))
+		appendStringInfoString(&text, "*");
+	else
+	{
+		foreach(cell, columns)
+		{
+			appendStringInfo(&text, "%s%s", foreach_current_index(cell) > 0 ? ", " : "",
+							 quote_identifier(lfirst(cell)));
+		}
+	}
 	if (type_column != NULL)
-		appendStringInfo(&query, ", %s OPERATOR(pg_catalog.=) %s", quote_identifier(type_column),
+		appendStringInfo(&text, ", %s OPERATOR(pg_catalog.=) %s", quote_identifier(type_column),
 						 quote_literal_cstr(stocktake));
-	appendStringInfo(&query, " FROM %s", ecs_relation_name(relation));
-	return query.data;
+	appendStringInfo(&text, " FROM %s", ecs_relation_name(relation));
+	query.text = text.data;
+
+	return query;
 }
 
 Datum
@@ -489,14 +579,15 @@ ecs_stock_ledger_table(PG_FUNCTION_ARGS)
 {
 	if (SRF_IS_FIRSTCALL())
 	{
-		char	   *query = table_query(DatumGetObjectId(required(fcinfo, 1, "events")),
-										DatumGetArrayTypeP(required(fcinfo, 2, "key")),
-										REQUIRED_NAME(3, "time_column"),
-										REQUIRED_NAME(4, "quantity"),
-										PG_ARGISNULL(5) ? NULL : NameStr(*PG_GETARG_NAME(5)),
-										REQUIRED_TEXT(6, "stocktake"));
+		Oid			relation = DatumGetObjectId(required(fcinfo, 1, "events"));
+		List	   *columns = key_names(DatumGetArrayTypeP(required(fcinfo, 2, "key")));
 
-		start_call(fcinfo, query, REQUIRED_TEXT(7, "time_zone"), false);
+		columns = lappend(columns, REQUIRED_NAME(3, "time_column"));
+		columns = lappend(columns, REQUIRED_NAME(4, "quantity"));
+		start_call(fcinfo,
+				   table_query(relation, columns, PG_ARGISNULL(5) ? NULL : NameStr(*PG_GETARG_NAME(5)),
+							   REQUIRED_TEXT(6, "stocktake")),
+				   REQUIRED_TEXT(7, "time_zone"), false);
 	}
 	return next_result(fcinfo);
 }
@@ -542,7 +633,7 @@ ecs_stock_snapshots(PG_FUNCTION_ARGS)
 	if (SRF_IS_FIRSTCALL())
 	{
 		ArrayType  *array = DatumGetArrayTypeP(required(fcinfo, 2, "days"));
-		FuncCallContext *funcctx = start_call(fcinfo, REQUIRED_TEXT(1, "query"),
+		FuncCallContext *funcctx = start_call(fcinfo, plain_query(REQUIRED_TEXT(1, "query")),
 											  REQUIRED_TEXT(3, "time_zone"), true);
 		StockCall  *call = funcctx->user_fctx;
 		MemoryContext caller = MemoryContextSwitchTo(call->context);

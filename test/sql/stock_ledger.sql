@@ -105,6 +105,34 @@ SELECT * FROM stock_ledger(NULL::dropped, 'VALUES (1, date ''2024-01-01'', 10), 
 CREATE VIEW "Odd ""events""" AS SELECT store_id AS "Store", event_time AS "when", quantity AS "select" FROM event WHERE id <= 3;
 SELECT count(*), sum(change) FROM stock_ledger(NULL::plain_line, '"Odd ""events"""'::regclass, '{Store}', 'when', 'select');
 SELECT * FROM stock_ledger(NULL::plain_line, 'SELECT store_id, event_time, quantity FROM event WHERE false');
+-- a table is the query on its columns: all of its rows as they are stored, columns dropped, added later, in an index, in children, and the right to some alone
+CREATE FUNCTION compare_table(events regclass) RETURNS TABLE (only_in_table bigint, only_in_query bigint, rows bigint) LANGUAGE sql AS $$
+	SELECT * FROM compare(format('SELECT * FROM stock_ledger(NULL::number_line, %L::regclass, ''{store_id,product}'', ''event_time'', ''quantity'')', events),
+		format('SELECT * FROM stock_ledger(NULL::number_line, ''SELECT store_id, product, event_time, quantity FROM %s'')', events))
+$$;
+CREATE TABLE whole AS SELECT event_type AS gone, quantity::numeric, event_time, 'x'::text AS other, product, store_id FROM event;
+SELECT * FROM compare_table('whole');
+CREATE INDEX whole_index ON whole (store_id, product) INCLUDE (event_time, quantity);
+SELECT * FROM compare_table('whole');
+ALTER TABLE whole ADD late integer NOT NULL DEFAULT 7;
+SELECT * FROM compare_table('whole');
+ALTER TABLE whole DROP gone;
+SELECT * FROM compare_table('whole');
+CREATE TABLE child (event_time timestamptz, more text, store_id bigint, quantity integer, product text, other text);
+CREATE TABLE parent (store_id bigint, product text, other text, quantity integer, event_time timestamptz);
+ALTER TABLE child INHERIT parent;
+INSERT INTO parent (store_id, product, quantity, event_time) SELECT store_id, product, quantity, event_time FROM event WHERE id % 2 = 0;
+INSERT INTO child (store_id, product, quantity, event_time) SELECT store_id, product, quantity, event_time FROM event WHERE id % 2 = 1;
+SELECT * FROM compare_table('parent');
+CREATE ROLE stock_reader;
+GRANT USAGE ON SCHEMA ledger, ecomsocial TO stock_reader;
+GRANT SELECT (store_id, event_time, quantity) ON event TO stock_reader;
+SET ROLE stock_reader;
+SELECT count(*) FROM stock_ledger(NULL::plain_line, 'event', '{store_id}', 'event_time', 'quantity');
+SELECT * FROM stock_ledger(NULL::number_line, 'event', '{store_id,product}', 'event_time', 'quantity');
+RESET ROLE;
+DROP OWNED BY stock_reader;
+DROP ROLE stock_reader;
 
 -- what the largest numbers do: the bounds are reached, never passed
 SELECT balance FROM stock_ledger(NULL::record, 'VALUES (date ''2024-01-01'', 9223372036854775806), (''2024-01-01'', 1)') AS l(day date, change bigint, balance bigint);
