@@ -18,7 +18,7 @@
 #include "base/memory.h"
 #include "stock/batch.h"
 
-#define MOST_CHUNK_CELLS	(1 << 19)
+#define MOST_CHUNK_CELLS	(1 << 21)
 #define LEAST_CHUNK_CELLS	64
 #define NUMBER_MEMORY		32	/* about what a numeric takes */
 
@@ -109,9 +109,9 @@ copy_number(EcsBatch *batch, EcsCell *cell)
 }
 
 void
-ecs_batch_add(EcsBatch *batch, EcsKey key, uint32 hash, EcsCell cell)
+ecs_batch_add(EcsBatch *batch, EcsKey key, uint32 hash, uint32 guess, EcsCell cell)
 {
-	uint32		id = ecs_keys_find(&batch->keys, key, hash);
+	uint32		id = ecs_keys_find(&batch->keys, key, hash, guess);
 	EcsKeyEntry *entry = ecs_keys_entry(&batch->keys, id);
 
 	if (entry->cells > 0)

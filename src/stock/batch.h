@@ -52,8 +52,8 @@ typedef struct EcsKeyCells
 extern void ecs_batch_init(EcsBatch *batch, const EcsKeyType *type, bool numeric, Size limit);
 extern void ecs_batch_reset(EcsBatch *batch);
 
-/* The key is one that ecs_key_prepare() has seen, and gave that hash */
-extern void ecs_batch_add(EcsBatch *batch, EcsKey key, uint32 hash, EcsCell cell);
+/* A movement of a key; for the hash and the guess see ecs_keys_find() */
+extern void ecs_batch_add(EcsBatch *batch, EcsKey key, uint32 hash, uint32 guess, EcsCell cell);
 
 extern void ecs_batch_sort(EcsBatch *batch);
 extern bool ecs_batch_next_key(EcsBatch *batch, EcsKeyCells *group);

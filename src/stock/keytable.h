@@ -6,7 +6,8 @@
  * key, and the keys stand in an array in the order in which they came.  So a
  * key is found in two steps, and a caller who knows some keys in advance can
  * have both fetched into the processor's cache meanwhile: the slot, by
- * ecs_keys_fetch_slot(), then the key, by ecs_keys_fetch().
+ * ecs_keys_fetch_slot(), then the key, by ecs_keys_fetch(), which guesses its
+ * number from the hash.
  */
 #ifndef ECS_KEYTABLE_H
 #define ECS_KEYTABLE_H
@@ -51,8 +52,11 @@ typedef struct EcsKeyTable
 /* Everything is allocated in the context, which the caller empties */
 extern void ecs_keys_init(EcsKeyTable *table, const EcsKeyType *type, MemoryContext context);
 
-/* The number of a key, prepared by ecs_key_prepare(), which enters the table where it is new */
-extern uint32 ecs_keys_find(EcsKeyTable *table, EcsKey key, uint32 hash);
+/*
+ * The number of a key, prepared by ecs_key_prepare(), which enters the table
+ * where it is new; "guess" is what ecs_keys_fetch() returned, or 0.
+ */
+extern uint32 ecs_keys_find(EcsKeyTable *table, EcsKey key, uint32 hash, uint32 guess);
 
 /* What the next key takes, where it makes the table grow */
 extern Size ecs_keys_growth(const EcsKeyTable *table);
@@ -78,15 +82,18 @@ ecs_keys_fetch_slot(const EcsKeyTable *table, uint32 hash)
 	ecs_prefetch(&table->slots[hash & table->mask]);
 }
 
-static inline void
+/* Of some key of that hash; 0 where there is none */
+static inline uint32
 ecs_keys_fetch(const EcsKeyTable *table, uint32 hash)
 {
 	uint32		at = hash & table->mask;
+	uint32		id;
 
-	while (table->slots[at].id != 0 && table->slots[at].hash != hash)
+	while ((id = table->slots[at].id) != 0 && table->slots[at].hash != hash)
 		at = (at + 1) & table->mask;
-	if (table->slots[at].id != 0)
-		ecs_prefetch(ecs_keys_entry(table, table->slots[at].id));
+	if (id != 0)
+		ecs_prefetch(ecs_keys_entry(table, id));
+	return id;
 }
 
 #endif							/* ECS_KEYTABLE_H */

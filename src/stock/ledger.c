@@ -42,46 +42,58 @@ ecs_ledger_create(int nkeys, const Oid *types, const Oid *collations, bool numer
 }
 
 static void
-enter(EcsLedger *ledger, const Datum *values, uint32 nulls, uint32 hash, EcsCell cell)
+enter(EcsLedger *ledger, const EcsPending *pending)
 {
 	if (unlikely(ecs_batch_is_full(&ledger->batch, ledger->limit)))
 	{
 		ecs_runs_write(&ledger->runs, &ledger->batch);
 		ecs_batch_reset(&ledger->batch);
 	}
-	ecs_batch_add(&ledger->batch, ecs_key(values, nulls), hash, cell);
+	ecs_batch_add(&ledger->batch, ecs_key(pending->values, pending->nulls),
+				  pending->hash, pending->guess, pending->cell);
 }
 
-static inline void
-enter_pending(EcsLedger *ledger, uint64 i)
+static inline EcsPending *
+nth_pending(EcsLedger *ledger, uint64 i)
 {
-	EcsPending *pending = &ledger->pending[i % ECS_PENDING];
+	return &ledger->pending[i % ECS_PENDING];
+}
 
-	enter(ledger, pending->values, pending->nulls, pending->hash, pending->cell);
+/* Make the ring ready for one more movement */
+static inline void
+advance_pending(EcsLedger *ledger)
+{
+	uint64		i = ledger->npending++;
+
+	if (i >= ECS_PENDING)
+		enter(ledger, nth_pending(ledger, i));	/* the oldest one */
+	if (i >= ECS_PENDING / 2)
+	{
+		EcsPending *half = nth_pending(ledger, i - ECS_PENDING / 2);
+
+		half->guess = ecs_keys_fetch(&ledger->batch.keys, half->hash);
+	}
 }
 
 void
 ecs_ledger_add(EcsLedger *ledger, Datum *values, uint32 nulls, EcsCell cell)
 {
+	EcsPending *pending = nth_pending(ledger, ledger->npending);
+	bool		waits = ledger->type.plain && !ledger->numeric;
 	uint32		hash = ecs_key_prepare(&ledger->type, values, nulls);
-	uint64		i = ledger->npending;
-	EcsPending *pending = &ledger->pending[i % ECS_PENDING];
 
-	if (!ledger->type.plain || ledger->numeric)
+	if (waits)
 	{
-		enter(ledger, values, nulls, hash, cell);
-		return;
+		advance_pending(ledger);
+		ecs_keys_fetch_slot(&ledger->batch.keys, hash);
 	}
-	if (i >= ECS_PENDING)
-		enter_pending(ledger, i);	/* the oldest one, whose place this is */
-	if (i >= ECS_PENDING / 2)
-		ecs_keys_fetch(&ledger->batch.keys, ledger->pending[(i - ECS_PENDING / 2) % ECS_PENDING].hash);
-	ecs_keys_fetch_slot(&ledger->batch.keys, hash);
 	memcpy(pending->values, values, ledger->type.ncolumns * sizeof(Datum));
 	pending->nulls = nulls;
 	pending->hash = hash;
+	pending->guess = 0;
 	pending->cell = cell;
-	ledger->npending++;
+	if (!waits)
+		enter(ledger, pending);
 }
 
 /* Step to the next cell; false at the end */
@@ -111,7 +123,7 @@ void
 ecs_ledger_finish(EcsLedger *ledger)
 {
 	for (uint64 i = ledger->npending - Min(ledger->npending, ECS_PENDING); i < ledger->npending; i++)
-		enter_pending(ledger, i);
+		enter(ledger, nth_pending(ledger, i));
 	if (ledger->runs.n > 0)
 	{
 		ecs_runs_write(&ledger->runs, &ledger->batch);

@@ -17,6 +17,7 @@ typedef struct EcsPending
 	EcsCell		cell;
 	uint32		hash;
 	uint32		nulls;
+	uint32		guess;			/* of the key's number, or 0 */
 } EcsPending;
 
 #define ECS_PENDING			32	/* a power of 2 */
