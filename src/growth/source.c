@@ -29,6 +29,7 @@
 #include "activity/activity.h"
 #include "base/query.h"
 #include "base/relation.h"
+#include "growth/masktable.h"
 #include "growth/source.h"
 #include "growth/usertable.h"
 
@@ -234,6 +235,8 @@ typedef struct UserScan
 	void	   *state;
 
 	EcsUserTable *users;		/* of events */
+	EcsMaskTable *masks;		/* instead, where a word each suffices for key
+								 * and bits */
 	uint64	   *payload;		/* of the one user of a row, where activity is
 								 * kept */
 	int			words;
@@ -300,41 +303,58 @@ emit_user(Datum key, const uint64 *payload, void *arg)
 	scan->function(&user, scan->state);
 }
 
-static void
-take_event(TupleTableSlot *slot, void *state)
+/* The day of an event and the bit it sets; false: it is none of those that are counted */
+static inline bool
+read_event(UserScan *scan, TupleTableSlot *slot, DateADT *day, int *bit)
 {
-	UserScan   *scan = state;
 	const EcsWindow *window = scan->window;
-	EcsSource  *source = scan->source;
-	EcsRecord	record;
-	DateADT		day,
-				seen;
 
 	slot_getsomeattrs(slot, scan->places);
 	if (slot->tts_isnull[scan->user_place])
 	{
 		scan->without_user++;
-		return;
+		return false;
 	}
-	if (slot->tts_isnull[scan->time_place] || !value_day(&source->time, slot->tts_values[scan->time_place], &day))
+	if (slot->tts_isnull[scan->time_place] ||
+		!value_day(&scan->source->time, slot->tts_values[scan->time_place], day))
 	{
 		scan->without_time++;
-		return;
+		return false;
 	}
-	if (day >= window->end)
-		return;
-	if (day >= window->begin)
-		record.bit = ECS_SLOT + window->slot_of_day[day - window->begin];
-	else if (day >= window->since)
-		record.bit = ECS_BIT_BEFORE;
-	else
+	if (*day >= window->end || *day < window->since)
+		return false;
+	*bit = *day < window->begin ? ECS_BIT_BEFORE : ECS_SLOT + window->slot_of_day[*day - window->begin];
+	return true;
+}
+
+static void
+take_event(TupleTableSlot *slot, void *state)
+{
+	UserScan   *scan = state;
+	EcsRecord	record;
+	DateADT		day,
+				seen;
+
+	if (!read_event(scan, slot, &day, &record.bit))
 		return;
 	record.values[0] = FLIP_DAY(day);
 	record.values[1] = 0;
 	if (scan->seen_place >= 0 && !slot->tts_isnull[scan->seen_place] &&
-		value_day(&source->first_seen, slot->tts_values[scan->seen_place], &seen))
+		value_day(&scan->source->first_seen, slot->tts_values[scan->seen_place], &seen))
 		record.values[1] = FLIP_DAY(seen);
 	ecs_user_table_add(scan->users, slot->tts_values[scan->user_place], &record);
+}
+
+static void
+take_event_mask(TupleTableSlot *slot, void *state)
+{
+	UserScan   *scan = state;
+	DateADT		day;
+	int			bit;
+
+	if (read_event(scan, slot, &day, &bit))
+		ecs_mask_table_add(scan->masks, slot->tts_values[scan->user_place],
+						   UINT64CONST(1) << ECS_BIT_PRESENT | UINT64CONST(1) << bit);
 }
 
 /* Set the bits of a week's days */
@@ -525,52 +545,84 @@ report_left_out(const UserScan *scan)
 						(unsigned long long) scan->without_user, (unsigned long long) scan->without_time)));
 }
 
+/* Begin a query's text with the columns that are read, and note their places in its rows */
+static void
+choose_columns(UserScan *scan, bool whole_rows, StringInfo query)
+{
+	const EcsSource *source = scan->source;
+	bool		seen = source->first_seen.name != NULL;
+
+	scan->user_place = whole_rows ? source->user_number - 1 : 0;
+	scan->time_place = whole_rows ? source->time.number - 1 : 1;
+	scan->seen_place = !seen ? -1 : whole_rows ? source->first_seen.number - 1 : 2;
+	scan->places = Max(Max(scan->user_place, scan->time_place), scan->seen_place) + 1;
+
+	if (whole_rows)
+		appendStringInfo(query, "SELECT * FROM %s", source->relation_name);
+	else
+		appendStringInfo(query, "SELECT %s, %s%s%s FROM %s", source->user_name, source->time.name,
+						 seen ? ", " : "", seen ? source->first_seen.name : "", source->relation_name);
+}
+
+/* One row per user: he is complete when his row is read */
+static void
+scan_activity(UserScan *scan, const char *query)
+{
+	EcsRowSink	sink = {ignore_start, take_activity, scan};
+
+	scan->payload = palloc0(scan->words * sizeof(uint64) + sizeof(Dates));
+	ecs_for_each_row(query, NULL, &sink);
+}
+
+static void
+scan_into_masks(UserScan *scan, const char *query, ParamListInfo params)
+{
+	EcsRowSink	sink = {ignore_start, take_event_mask, scan};
+
+	scan->masks = ecs_mask_table_create(emit_user, scan);
+	ecs_for_each_row(query, params, &sink);
+	ecs_mask_table_finish(scan->masks);
+}
+
+static void
+scan_into_users(UserScan *scan, const char *query, ParamListInfo params)
+{
+	bool		dates = scan->window->dates;
+	EcsRowSink	sink = {ignore_start, take_event, scan};
+	EcsUserTableMethods methods = {
+		.payload_size = scan->words * sizeof(uint64) + (dates ? sizeof(Dates) : 0),
+		.apply = dates ? apply_dates : NULL,
+		.emit = emit_user,
+		.arg = scan
+	};
+
+	scan->users = ecs_user_table_create(scan->source->user_type, scan->source->user_collation, &methods);
+	ecs_for_each_row(query, params, &sink);
+	ecs_user_table_finish(scan->users);
+}
+
 void
 ecs_source_scan(EcsSource *source, const EcsWindow *window, EcsUserFunction function, void *state)
 {
 	QueryShape	shape = choose_shape(source);
-	bool		seen = source->first_seen.name != NULL;
 	UserScan	scan = {
-		.source = source,.window = window,.function = function,.state = state,
-		.words = ECS_WORDS(window),.user_place = 0,.time_place = 1,.seen_place = seen ? 2 : -1
+		.source = source,.window = window,.function = function,.state = state,.words = ECS_WORDS(window)
 	};
-	EcsUserTableMethods methods = {
-		.payload_size = scan.words * sizeof(uint64) + (window->dates ? sizeof(Dates) : 0),
-		.apply = window->dates ? apply_dates : NULL,
-		.emit = emit_user,
-		.arg = &scan
-	};
-	bool		kept = source->time.kind == ECS_FROM_ACTIVITY;
-	EcsRowSink	sink = {ignore_start, kept ? take_activity : take_event, &scan};
-	ParamListInfo params = NULL;
 	StringInfoData query;
 
 	initStringInfo(&query);
-	if (shape.whole_rows)
-	{
-		scan.user_place = source->user_number - 1;
-		scan.time_place = source->time.number - 1;
-		scan.seen_place = seen ? source->first_seen.number - 1 : -1;
-		appendStringInfo(&query, "SELECT * FROM %s", source->relation_name);
-	}
-	else
-		appendStringInfo(&query, "SELECT %s, %s%s%s FROM %s", source->user_name, source->time.name,
-						 seen ? ", " : "", seen ? source->first_seen.name : "", source->relation_name);
-	scan.places = Max(Max(scan.user_place, scan.time_place), scan.seen_place) + 1;
-
-	if (kept)
-		scan.payload = palloc0(methods.payload_size + sizeof(Dates));
+	choose_columns(&scan, shape.whole_rows, &query);
+	if (source->time.kind == ECS_FROM_ACTIVITY)
+		scan_activity(&scan, query.data);
 	else
 	{
-		scan.users = ecs_user_table_create(source->user_type, source->user_collation, &methods);
-		params = window_params(source, window);
 		if (shape.condition)
 			appendStringInfo(&query, window->since == ECS_NO_DAY ? " WHERE %s < $2" : " WHERE %s < $2 AND %s >= $1",
 							 source->time.name, source->time.name);
+		if (scan.words == 1 && !window->dates && ecs_type_is_word(source->user_type))
+			scan_into_masks(&scan, query.data, window_params(source, window));
+		else
+			scan_into_users(&scan, query.data, window_params(source, window));
 	}
-
-	ecs_for_each_row(query.data, params, &sink);
-	if (!kept)
-		ecs_user_table_finish(scan.users);
 	report_left_out(&scan);
 }

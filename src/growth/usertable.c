@@ -18,12 +18,9 @@
  * few unequal keys are compared, and the address.  Equality is that of the
  * type's default operator class; bytes decide where it says the same.
  *
- * Memory: all of it takes up to work_mem * hash_mem_multiplier.  When more does not fit, the keys that have a slot keep it and records of
- * other keys go to temporary files, PARTITIONS of them by hash, as in the
- * executor's hash aggregation.  When the stream has ended, the keys in memory are
- * emitted and each file is read as the stream was, with other bits of the hash
- * choosing among files of its own.  Every pass disposes of as many keys as fit,
- * so this ends whatever the hash function is like.
+ * Memory: all of it takes up to work_mem * hash_mem_multiplier.  When more does
+ * not fit, the keys that have a slot keep it and records of other keys go to
+ * files (spill.c).
  */
 #include "postgres.h"
 
@@ -31,20 +28,19 @@
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "storage/buffile.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/typcache.h"
 #include "utils/uuid.h"
 
-#include "base/compat.h"
+#include "base/memory.h"
+#include "growth/hash.h"
+#include "growth/masktable.h"
+#include "growth/spill.h"
 #include "growth/usertable.h"
 
 #define RING_SIZE		32
-#define PARTITION_BITS	5
-#define PARTITIONS		(1 << PARTITION_BITS)
 #define CACHE_LINE		64
 #define FIRST_CAPACITY	1024
 #define MAX_CHUNK		(16 * 1024 * 1024)
@@ -90,12 +86,6 @@ typedef struct IndexEntry
 	uint32		number;
 } IndexEntry;
 
-typedef struct Partition
-{
-	BufFile    *file;
-	int			depth;			/* of the records in it */
-} Partition;
-
 struct EcsUserTable
 {
 	EcsUserTableMethods methods;
@@ -131,22 +121,8 @@ struct EcsUserTable
 	KeyCopy		copies[RING_SIZE];
 	uint32		ring_next;
 
-	int			depth;			/* of the records that are being added */
-	BufFile    *files[PARTITIONS];	/* where those of new keys go, when full */
-	List	   *pending;		/* Partitions to be read */
+	EcsSpill	spill;
 };
-
-static inline uint64
-mix(uint64 x)
-{
-	/* the finalizer of MurmurHash3 */
-	x ^= x >> 33;
-	x *= UINT64CONST(0xff51afd7ed558ccd);
-	x ^= x >> 33;
-	x *= UINT64CONST(0xc4ceb9fe1a85ec53);
-	x ^= x >> 33;
-	return x;
-}
 
 static inline uint64 *
 slot_payload(const EcsUserTable *table, char *slot)
@@ -164,7 +140,7 @@ slot_number(const EcsUserTable *table, uint64 number)
 static inline IndexEntry *
 home_entry(const EcsUserTable *table, uint32 hash)
 {
-	return &table->index[(uint64) hash * table->capacity >> 32];
+	return &table->index[ecs_home(hash, table->capacity)];
 }
 
 static inline IndexEntry *
@@ -210,13 +186,6 @@ choose_kind(EcsUserTable *table, Oid type, Oid collation)
 
 	switch (type)
 	{
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-		case OIDOID:
-		case DATEOID:
-			table->kind = KEY_BITS;
-			break;
 		case UUIDOID:
 			table->kind = KEY_UUID;
 			break;
@@ -228,7 +197,7 @@ choose_kind(EcsUserTable *table, Oid type, Oid collation)
 			table->kind = KEY_TEXT;
 			break;
 		default:
-			table->kind = entry->typbyval ? KEY_VALUE : KEY_REFERENCE;
+			table->kind = ecs_type_is_word(type) ? KEY_BITS : entry->typbyval ? KEY_VALUE : KEY_REFERENCE;
 	}
 	table->key_words = table->kind <= KEY_VALUE ? 1 : 2;
 }
@@ -239,12 +208,12 @@ hash_words(EcsUserTable *table, const uint64 *words)
 	switch (table->kind)
 	{
 		case KEY_BITS:
-			return mix(words[0]);
+			return ecs_mix(words[0]);
 		case KEY_VALUE:
-			return mix(DatumGetUInt64(FunctionCall2Coll(&table->hash_function, table->collation,
-														(Datum) words[0], UInt64GetDatum(0))));
+			return ecs_mix(DatumGetUInt64(FunctionCall2Coll(&table->hash_function, table->collation,
+															(Datum) words[0], UInt64GetDatum(0))));
 		case KEY_UUID:
-			return mix(words[0] ^ mix(words[1]));
+			return ecs_mix(words[0] ^ ecs_mix(words[1]));
 		default:
 			return words[0];
 	}
@@ -356,20 +325,10 @@ keep_copy(EcsUserTable *table, const KeyCopy *copy, uint64 *words)
  * Slots and the index
  */
 
-static void *
-allocate_large(EcsUserTable *table, Size size)
-{
-	char	   *memory = MemoryContextAllocExtended(table->context, size + CACHE_LINE, MCXT_ALLOC_HUGE);
-
-	if (size >= 2 * ECS_HUGE_PAGE)
-		ecs_advise_huge_pages(memory, memory + size);
-	return memory;
-}
-
 static void
 allocate_index(EcsUserTable *table, uint64 capacity)
 {
-	table->index = allocate_large(table, capacity * sizeof(IndexEntry));
+	table->index = ecs_alloc_large(table->context, capacity * sizeof(IndexEntry));
 	table->capacity = capacity;
 	memset(table->index, 0, capacity * sizeof(IndexEntry));
 }
@@ -413,7 +372,8 @@ add_chunk(EcsUserTable *table)
 		return false;
 	table->chunks = table->chunks == NULL ? MemoryContextAlloc(table->context, sizeof(char *)) :
 		repalloc_huge(table->chunks, (table->chunk_count + 1) * sizeof(char *));
-	table->chunks[table->chunk_count++] = (char *) TYPEALIGN(CACHE_LINE, allocate_large(table, size));
+	table->chunks[table->chunk_count++] = (char *) TYPEALIGN(CACHE_LINE,
+															 ecs_alloc_large(table->context, size + CACHE_LINE));
 	return true;
 }
 
@@ -447,18 +407,8 @@ empty_table(EcsUserTable *table)
 static void
 write_record(EcsUserTable *table, RingEntry *entry)
 {
-	/* bits of the hash that no other depth and no slot goes by */
-	int			part = mix(entry->hash + table->depth + 1) >> (64 - PARTITION_BITS);
-	BufFile    *file;
+	BufFile    *file = ecs_spill_file(&table->spill, entry->hash);
 
-	if (table->files[part] == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(table->context);
-
-		table->files[part] = BufFileCreateTemp(false);
-		MemoryContextSwitchTo(old);
-	}
-	file = table->files[part];
 	if (KEY_IS_COPIED(table->kind))
 	{
 		KeyCopy    *copy = copy_of(table, entry);
@@ -476,14 +426,8 @@ write_record(EcsUserTable *table, RingEntry *entry)
 static bool
 read_record(EcsUserTable *table, BufFile *file, RingEntry *entry)
 {
-	Size		got = BufFileRead(file, &entry->words[0], sizeof(uint64));
-
-	if (got == 0)
+	if (!ecs_spill_read(file, &entry->words[0], sizeof(uint64)))
 		return false;
-	if (got != sizeof(uint64))
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not read from temporary file: unexpected end of file")));
 	if (KEY_IS_COPIED(table->kind))
 	{
 		Size		size;
@@ -496,28 +440,6 @@ read_record(EcsUserTable *table, BufFile *file, RingEntry *entry)
 	BufFileReadExact(file, &entry->record, sizeof(EcsRecord));
 	entry->hash = hash_words(table, entry->words);
 	return true;
-}
-
-/* The files that were written become partitions to be read */
-static void
-close_files(EcsUserTable *table)
-{
-	MemoryContext old = MemoryContextSwitchTo(table->context);
-	int			part;
-
-	for (part = 0; part < PARTITIONS; part++)
-	{
-		Partition  *partition;
-
-		if (table->files[part] == NULL)
-			continue;
-		partition = palloc(sizeof(Partition));
-		partition->file = table->files[part];
-		partition->depth = table->depth + 1;
-		table->pending = lappend(table->pending, partition);
-		table->files[part] = NULL;
-	}
-	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -661,15 +583,8 @@ emit_keys(EcsUserTable *table)
 }
 
 static void
-read_partition(EcsUserTable *table, Partition *partition)
+read_file(EcsUserTable *table, BufFile *file)
 {
-	BufFile    *file = partition->file;
-
-	if (BufFileSeek(file, 0, 0, SEEK_SET) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not rewind temporary file")));
-	table->depth = partition->depth;
 	for (;;)
 	{
 		RingEntry  *entry = next_entry(table);
@@ -680,7 +595,6 @@ read_partition(EcsUserTable *table, Partition *partition)
 		enqueue_entry(table, entry);
 	}
 	BufFileClose(file);
-	pfree(partition);
 }
 
 EcsUserTable *
@@ -695,6 +609,7 @@ ecs_user_table_create(Oid type, Oid collation, const EcsUserTableMethods *method
 	table->arena = AllocSetContextCreate(context, "ecomsocial user keys", ALLOCSET_DEFAULT_SIZES);
 	choose_kind(table, type, collation);
 	table->limit = get_hash_memory_limit();
+	ecs_spill_init(&table->spill, context);
 
 	table->slot_size = table->key_words * sizeof(uint64) + methods->payload_size;
 	if (table->slot_size <= CACHE_LINE)
@@ -713,7 +628,7 @@ ecs_user_table_add(EcsUserTable *table, Datum key, const EcsRecord *record)
 	if (table->kind == KEY_BITS)
 	{
 		entry->words[0] = (uint64) key;
-		entry->hash = mix(entry->words[0]);
+		entry->hash = ecs_mix(entry->words[0]);
 	}
 	else
 		take_key(table, entry, key);
@@ -724,20 +639,16 @@ ecs_user_table_add(EcsUserTable *table, Datum key, const EcsRecord *record)
 void
 ecs_user_table_finish(EcsUserTable *table)
 {
+	BufFile    *file;
+
 	drain_ring(table);
 	emit_keys(table);
-	close_files(table);
-	while (table->pending != NIL)
+	while ((file = ecs_spill_next(&table->spill)) != NULL)
 	{
-		/* the last first, so that few files are open */
-		Partition  *partition = llast(table->pending);
-
-		table->pending = list_delete_last(table->pending);
 		empty_table(table);
-		read_partition(table, partition);
+		read_file(table, file);
 		drain_ring(table);
 		emit_keys(table);
-		close_files(table);
 	}
 	MemoryContextDelete(table->context);
 }

@@ -341,31 +341,46 @@ RESET ROLE;
 DROP OWNED BY growth_reader;
 DROP ROLE growth_reader;
 
--- Beyond work_mem users go to files, and the answers are the same.
+-- Beyond work_mem users go to files, and the answers are the same.  Of weeks there are
+-- more than a word has bits, of months there are not.
 CREATE TABLE many AS
-SELECT (hashint4(i) & 32767)::bigint AS i8, md5((hashint4(i) & 32767)::text) AS t, (hashint4(i) & 32767)::text::numeric AS n,
+SELECT (hashint4(i) & 32767)::bigint - 9999 AS i8, md5((hashint4(i) & 32767)::text) AS t, (hashint4(i) & 32767)::text::numeric AS n,
 	   date '2024-01-01' + (hashint4(i + 99) & 511) AS day
 FROM generate_series(1, 120000) i;
 CREATE TABLE answers AS
-SELECT k, g.* FROM unnest('{i8,t,n}'::name[]) k, growth_accounting('many', k, 'day', 'week') g;
-SELECT count(*), count(DISTINCT (period_start, active, new, first_seen, retained, resurrected, churned, dormant)) FROM answers;
+SELECT p, k, g.* FROM unnest('{week,month}'::period[]) p, unnest('{i8,t,n}'::name[]) k, growth_accounting('many', k, 'day', p) g;
+SELECT p, count(*), count(DISTINCT (period_start, active, new, first_seen, retained, resurrected, churned, dormant)) FROM answers GROUP BY 1 ORDER BY 1;
+SELECT count(*) AS differ FROM answers a JOIN (
+	WITH months AS (SELECT DISTINCT i8, date_trunc('month', day)::date AS month FROM many)
+	SELECT month, count(*) AS active, count(b.i8) AS retained
+	FROM months a LEFT JOIN (SELECT i8, (month + interval '1 month')::date AS month FROM months) b USING (i8, month) GROUP BY 1) plain ON month = period_start
+WHERE p = 'month' AND (a.active, a.retained) <> (plain.active, plain.retained);
 CREATE TABLE lists AS
 SELECT user_id, last_active_date, returned_date FROM resurrected_users('many', 't', 'day', 'month', '2024-09-01', NULL::text);
 SET work_mem = '64kB'; SET hash_mem_multiplier = 1;
-SELECT count(*) AS differ FROM unnest('{i8,t,n}'::name[]) k, LATERAL (
-	SELECT g FROM growth_accounting('many', k, 'day', 'week') g EXCEPT
-	SELECT ROW(a.period_start, a.active, a.new, a.first_seen, a.retained, a.resurrected, a.churned, a.dormant, a.churn_rate, a.retention_rate, a.quick_ratio, a.complete) FROM answers a WHERE a.k = k.k) x;
+SELECT count(*) AS differ FROM unnest('{week,month}'::period[]) p, unnest('{i8,t,n}'::name[]) k, LATERAL (
+	SELECT g FROM growth_accounting('many', k, 'day', p) g EXCEPT
+	SELECT ROW(a.period_start, a.active, a.new, a.first_seen, a.retained, a.resurrected, a.churned, a.dormant, a.churn_rate, a.retention_rate, a.quick_ratio, a.complete) FROM answers a WHERE a.k = k.k AND a.p = p.p) x;
 SELECT count(*) AS differ FROM lists l FULL JOIN resurrected_users('many', 't', 'day', 'month', '2024-09-01', NULL::text) r ON l = r WHERE l IS NULL OR r IS NULL;
 SELECT count(*) FROM lists;
 \set VERBOSITY sqlstate
 SET temp_file_limit = '8kB';
 SELECT count(*) FROM growth_accounting('many', 'i8', 'day', 'week');
+SELECT count(*) FROM growth_accounting('many', 'i8', 'day', 'month');
 SET work_mem = '64MB';
 SELECT count(*) FROM growth_accounting('many', 'i8', 'day', 'week');
 RESET temp_file_limit; RESET work_mem; RESET hash_mem_multiplier;
 
--- Nothing there; nothing there in the range; periods that are not over.
 \set VERBOSITY default
+
+-- Every integer is a user, 0 and those with all bits set too; a null is not.
+SET client_min_messages = notice;
+CREATE TABLE edge AS SELECT user_id, day FROM unnest('{0,-1,-9223372036854775808,9223372036854775807,NULL}'::bigint[]) user_id, unnest('{2024-01-31,2024-03-01}'::date[]) day;
+SELECT period_start, active, retained, resurrected, churned, dormant FROM growth_accounting('edge', 'user_id', 'day');
+SELECT active_days, users FROM power_curve('edge', 'user_id', 'day', 61) WHERE users > 0;
+SET client_min_messages = warning;
+
+-- Nothing there; nothing there in the range; periods that are not over.
 CREATE TABLE nobody (user_id bigint, event_time timestamptz, days activity, signup date);
 SELECT count(*) FROM growth_accounting('nobody', 'user_id', 'event_time');
 SELECT count(*) FROM rolling_active('nobody', 'user_id', 'days');
