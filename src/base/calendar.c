@@ -20,7 +20,7 @@
 #define EPOCH_SHIFT_SECS \
 	((pg_time_t) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)
 
-static const char *const period_labels[] = {"day", "week", "month", "quarter", "year"};
+const char *const ecs_period_labels[ECS_PERIODS] = {"day", "week", "month", "quarter", "year"};
 
 /* Division that rounds down, also for days before 2000 */
 static inline int64
@@ -39,11 +39,11 @@ ecs_period_from_enum(Oid value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 				 errmsg("invalid internal value for enum: %u", value)));
-	for (period = 0; period < (int) lengthof(period_labels); period++)
-		if (strcmp(NameStr(((Form_pg_enum) GETSTRUCT(tuple))->enumlabel), period_labels[period]) == 0)
+	for (period = 0; period < ECS_PERIODS; period++)
+		if (strcmp(NameStr(((Form_pg_enum) GETSTRUCT(tuple))->enumlabel), ecs_period_labels[period]) == 0)
 			break;
 	ReleaseSysCache(tuple);
-	if (period == (int) lengthof(period_labels))
+	if (period == ECS_PERIODS)
 		elog(ERROR, "enum value %u is not a period", value);
 	return (EcsPeriod) period;
 }

@@ -24,6 +24,10 @@ typedef enum EcsPeriod
 	ECS_YEAR
 } EcsPeriod;
 
+#define ECS_PERIODS		(ECS_YEAR + 1)
+
+extern const char *const ecs_period_labels[ECS_PERIODS];
+
 /* The C value of a value of the SQL enum "period" */
 extern EcsPeriod ecs_period_from_enum(Oid value);
 

@@ -54,19 +54,13 @@ ecs_growth_accounting(PG_FUNCTION_ARGS)
 		 */
 		int			before = source.seen == ECS_SEEN_WINDOW ? 0 : 1;
 		int32		first = ecs_period_index(period, range.since) - before;
-		EcsGrowthReader reader;
-		EcsClasses	classes;
 
 		ecs_init_period_window(&growth.window, period, first, ecs_period_index(period, range.until - 1), range.until);
 		ecs_look_for_first(&growth.window, &source);
 		ecs_init_growth(&growth, &source);
 		ecs_source_scan(&source, &growth.window, count_user, &growth);
 
-		ecs_read_growth(&reader, &growth, 1);
-		while (ecs_next_classes(&reader, &classes))
-			if (reader.slot >= before)
-				ecs_put_classes(fcinfo, ecs_period_start(period, first + reader.slot), classes,
-								ecs_period_start(period, first + reader.slot + 1) <= range.over);
+		ecs_put_periods(fcinfo, &growth, period, first, before, range.over);
 	}
 	return ecs_end_result(fcinfo);
 }

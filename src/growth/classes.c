@@ -102,3 +102,16 @@ ecs_put_classes(FunctionCallInfo fcinfo, DateADT start, EcsClasses c, bool compl
 		nulls[6] = nulls[8] = nulls[9] = nulls[10] = true;
 	ecs_put_row(fcinfo, values, nulls);
 }
+
+void
+ecs_put_periods(FunctionCallInfo fcinfo, const EcsGrowth *growth, EcsPeriod period, int32 first, int begin, DateADT over)
+{
+	EcsGrowthReader reader;
+	EcsClasses	classes;
+
+	ecs_read_growth(&reader, growth, 1);
+	while (ecs_next_classes(&reader, &classes))
+		if (reader.slot >= begin)
+			ecs_put_classes(fcinfo, ecs_period_start(period, first + reader.slot), classes,
+							ecs_period_start(period, first + reader.slot + 1) <= over);
+}

@@ -12,6 +12,9 @@
  *		lists.c			churned_users, resurrected_users, inactive_users
  *		source.c		reading users and their days, as bits
  *		usertable.c		the users of a stream of events
+ *		counts.c		counts of users per period as a value, which add up
+ *		counts_io.c		its text and binary forms
+ *		aggregate.c		growth_agg, growth_union_agg, growth_rows
  *
  * Days are integers from the first step on: no change to or from daylight saving
  * time is met after an event's own day has been found.
@@ -72,6 +75,9 @@ extern Datum ecs_ratio(int64 part, int64 whole, bool *isnull);
 /*
  * Windows
  */
+
+/* Days that a window may hold: a thousand years */
+#define ECS_MAX_DAYS	366000
 
 /* Each day a slot */
 extern void ecs_init_day_window(EcsWindow *window, DateADT begin, DateADT end);
@@ -230,5 +236,9 @@ extern bool ecs_next_classes(EcsGrowthReader *reader, EcsClasses *classes);
 
 /* A row of growth_accounting */
 extern void ecs_put_classes(FunctionCallInfo fcinfo, DateADT start, EcsClasses classes, bool complete);
+
+/* The rows of slots that are periods, from "first" on, without those before the slot "begin" */
+extern void ecs_put_periods(FunctionCallInfo fcinfo, const EcsGrowth *growth, EcsPeriod period, int32 first,
+							int begin, DateADT over);
 
 #endif							/* ECS_GROWTH_H */

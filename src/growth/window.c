@@ -6,18 +6,15 @@
 
 #include "growth/growth.h"
 
-/* Days that a window may hold: a thousand years */
-#define MAX_DAYS	366000
-
 /* A window of days that are not in slots yet */
 static void
 init_window(EcsWindow *window, DateADT begin, DateADT end)
 {
-	if (end - begin > MAX_DAYS)
+	if (end - begin > ECS_MAX_DAYS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("range of %d days is too long", end - begin),
-				 errdetail("At most %d days can be looked at.", MAX_DAYS),
+				 errdetail("At most %d days can be looked at.", ECS_MAX_DAYS),
 				 errhint("Pass since and until; one event with a wrong time may lie far from the others.")));
 	window->begin = begin;
 	window->end = end;

@@ -48,6 +48,12 @@ for my $select (
 }
 like($coordinator->safe_psql('postgres', "$settings EXPLAIN (VERBOSE, COSTS OFF) SELECT sketch_agg(user_id) FROM event"),
 	qr/Task Count: 8.*worker_partial_agg/s, 'partial aggregates run on the shards');
+like($coordinator->safe_psql('postgres', "$settings EXPLAIN (VERBOSE, COSTS OFF) SELECT growth_agg(days, 'month') FROM user_activity WHERE user_id % 3 = 1"),
+	qr/Task Count: 8.*worker_partial_agg.*growth_agg/s, 'growth is counted on the shards');
+$coordinator->safe_psql('postgres', "$settings CREATE TABLE kept_alone AS TABLE user_activity");
+is( $coordinator->safe_psql('postgres', "$settings SELECT growth_agg(days, 'day') FROM user_activity"),
+	$coordinator->safe_psql('postgres', "$settings SELECT growth_agg(days, 'day') FROM kept_alone"),
+	'growth on the workers as alone');
 
 # what rests on triggers is refused, also where Citus would let the triggers be
 for my $call (
