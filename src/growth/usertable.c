@@ -9,9 +9,9 @@
  * line, and growing neither moves a slot nor looks at one.
  *
  * With a million keys nearly every record misses the cache twice.  So records wait
- * in a ring: its place in the index is prefetched when a record arrives, its slot
- * RING_SIZE / 2 records later, and it is added as much later again.  Large
- * allocations ask for huge pages.
+ * in a batch.  When it is full, the places of all in the index are prefetched in one
+ * loop, so that the processor waits for several at a time, in another the slots
+ * that they lead to, and then all are added.  Large allocations ask for huge pages.
  *
  * Integers and whatever else is passed by value take one word, uuids take two.
  * Other keys are copied beside the slots; their slot holds the hash, so that
@@ -40,7 +40,7 @@
 #include "growth/spill.h"
 #include "growth/usertable.h"
 
-#define RING_SIZE		32
+#define BATCH_SIZE		64
 #define CACHE_LINE		64
 #define FIRST_CAPACITY	1024
 #define MAX_CHUNK		(16 * 1024 * 1024)
@@ -61,7 +61,7 @@ typedef enum KeyKind
 
 #define KEY_IS_COPIED(kind)	((kind) >= KEY_TEXT)
 
-/* A copied key in the ring */
+/* A copied key of a record that waits */
 typedef struct KeyCopy
 {
 	char	   *bytes;
@@ -69,15 +69,14 @@ typedef struct KeyCopy
 	Size		capacity;
 } KeyCopy;
 
-typedef struct RingEntry
+typedef struct WaitingRecord
 {
 	uint64		hash;
 	char	   *slot;			/* where the key is expected; NULL: none is */
 	uint64		words[2];		/* as in a slot; the address of a copied key
 								 * is that of its KeyCopy */
 	EcsRecord	record;
-	bool		used;
-} RingEntry;
+} WaitingRecord;
 
 /* The low half of a key's hash, and its slot's number from 1 on; 0: free */
 typedef struct IndexEntry
@@ -117,9 +116,9 @@ struct EcsUserTable
 	Size		arena_left;
 	Size		arena_size;
 
-	RingEntry	ring[RING_SIZE];
-	KeyCopy		copies[RING_SIZE];
-	uint32		ring_next;
+	WaitingRecord batch[BATCH_SIZE];
+	KeyCopy		copies[BATCH_SIZE];
+	int			waiting;		/* in the batch */
 
 	EcsSpill	spill;
 };
@@ -158,9 +157,9 @@ memory_taken(const EcsUserTable *table)
 }
 
 static inline KeyCopy *
-copy_of(EcsUserTable *table, RingEntry *entry)
+copy_of(EcsUserTable *table, WaitingRecord *entry)
 {
-	return &table->copies[entry - table->ring];
+	return &table->copies[entry - table->batch];
 }
 
 /*
@@ -253,9 +252,9 @@ equal_words(EcsUserTable *table, const uint64 *a, const uint64 *b)
 	}
 }
 
-/* Make room for a copied key in a ring entry */
+/* Make room for a copied key in a waiting record */
 static KeyCopy *
-reserve_copy(EcsUserTable *table, RingEntry *entry, Size size)
+reserve_copy(EcsUserTable *table, WaitingRecord *entry, Size size)
 {
 	KeyCopy    *copy = copy_of(table, entry);
 
@@ -273,9 +272,9 @@ reserve_copy(EcsUserTable *table, RingEntry *entry, Size size)
 	return copy;
 }
 
-/* Take a key over into a ring entry, and its hash */
+/* Take a key over into a waiting record, and its hash */
 static void
-take_key(EcsUserTable *table, RingEntry *entry, Datum key)
+take_key(EcsUserTable *table, WaitingRecord *entry, Datum key)
 {
 	KeyCopy    *copy;
 
@@ -405,7 +404,7 @@ empty_table(EcsUserTable *table)
  */
 
 static void
-write_record(EcsUserTable *table, RingEntry *entry)
+write_record(EcsUserTable *table, WaitingRecord *entry)
 {
 	BufFile    *file = ecs_spill_file(&table->spill, entry->hash);
 
@@ -422,9 +421,9 @@ write_record(EcsUserTable *table, RingEntry *entry)
 	BufFileWrite(file, &entry->record, sizeof(EcsRecord));
 }
 
-/* Read a record into a ring entry; false: there is none left */
+/* Read a record into a waiting record; false: there is none left */
 static bool
-read_record(EcsUserTable *table, BufFile *file, RingEntry *entry)
+read_record(EcsUserTable *table, BufFile *file, WaitingRecord *entry)
 {
 	if (!ecs_spill_read(file, &entry->words[0], sizeof(uint64)))
 		return false;
@@ -458,7 +457,7 @@ add_record(EcsUserTable *table, uint64 *payload, const EcsRecord *record)
 
 /* The record of a key that has no slot yet */
 static void
-add_key(EcsUserTable *table, RingEntry *entry)
+add_key(EcsUserTable *table, WaitingRecord *entry)
 {
 	IndexEntry *at;
 	char	   *slot;
@@ -484,18 +483,17 @@ add_key(EcsUserTable *table, RingEntry *entry)
 }
 
 static inline bool
-is_key_of(EcsUserTable *table, char *slot, const RingEntry *entry)
+is_key_of(EcsUserTable *table, char *slot, const WaitingRecord *entry)
 {
 	return table->kind == KEY_BITS ? *(uint64 *) slot == entry->words[0] :
 		equal_words(table, (uint64 *) slot, entry->words);
 }
 
 static void
-process_entry(EcsUserTable *table, RingEntry *entry)
+process_entry(EcsUserTable *table, WaitingRecord *entry)
 {
 	IndexEntry *at;
 
-	entry->used = false;
 	if (entry->slot != NULL && is_key_of(table, entry->slot, entry))
 	{
 		add_record(table, slot_payload(table, entry->slot), &entry->record);
@@ -515,12 +513,13 @@ process_entry(EcsUserTable *table, RingEntry *entry)
 	add_key(table, entry);
 }
 
-/* Look for the slot of a record, whose place in the index has been prefetched */
+/* Look for the slot of a record, whose place in the index has been prefetched, and prefetch it */
 static inline void
-expect_slot(EcsUserTable *table, RingEntry *entry)
+expect_slot(EcsUserTable *table, WaitingRecord *entry)
 {
 	IndexEntry *at;
 
+	entry->slot = NULL;
 	for (at = home_entry(table, entry->hash); at->number != 0; at = entry_after(table, at))
 		if (at->hash == (uint32) entry->hash)
 		{
@@ -530,41 +529,28 @@ expect_slot(EcsUserTable *table, RingEntry *entry)
 		}
 }
 
-/* The ring entry to fill next; the record in it has waited longest */
-static inline RingEntry *
-next_entry(EcsUserTable *table)
-{
-	RingEntry  *entry = &table->ring[table->ring_next % RING_SIZE];
-	RingEntry  *middle = &table->ring[(table->ring_next + RING_SIZE / 2) % RING_SIZE];
-
-	table->ring_next++;
-	if (middle->used)
-		expect_slot(table, middle);
-	if (entry->used)
-		process_entry(table, entry);
-	return entry;
-}
-
-static inline void
-enqueue_entry(EcsUserTable *table, RingEntry *entry)
-{
-	entry->slot = NULL;
-	entry->used = true;
-	ecs_prefetch(home_entry(table, entry->hash));
-}
-
+/* Add the records that wait */
 static void
-drain_ring(EcsUserTable *table)
+add_batch(EcsUserTable *table)
 {
-	int			i;
+	WaitingRecord *end = table->batch + table->waiting;
+	WaitingRecord *entry;
 
-	for (i = 0; i < RING_SIZE; i++)
-	{
-		RingEntry  *entry = &table->ring[(table->ring_next + i) % RING_SIZE];
+	for (entry = table->batch; entry < end; entry++)
+		ecs_prefetch(home_entry(table, entry->hash));
+	for (entry = table->batch; entry < end; entry++)
+		expect_slot(table, entry);
+	for (entry = table->batch; entry < end; entry++)
+		process_entry(table, entry);
+	table->waiting = 0;
+}
 
-		if (entry->used)
-			process_entry(table, entry);
-	}
+/* The record at the end of the batch has been filled in */
+static inline void
+enqueue_entry(EcsUserTable *table)
+{
+	if (++table->waiting == BATCH_SIZE)
+		add_batch(table);
 }
 
 static void
@@ -585,14 +571,10 @@ emit_keys(EcsUserTable *table)
 static void
 read_file(EcsUserTable *table, BufFile *file)
 {
-	for (;;)
+	while (read_record(table, file, &table->batch[table->waiting]))
 	{
-		RingEntry  *entry = next_entry(table);
-
 		CHECK_FOR_INTERRUPTS();
-		if (!read_record(table, file, entry))
-			break;
-		enqueue_entry(table, entry);
+		enqueue_entry(table);
 	}
 	BufFileClose(file);
 }
@@ -623,7 +605,7 @@ ecs_user_table_create(Oid type, Oid collation, const EcsUserTableMethods *method
 void
 ecs_user_table_add(EcsUserTable *table, Datum key, const EcsRecord *record)
 {
-	RingEntry  *entry = next_entry(table);
+	WaitingRecord *entry = &table->batch[table->waiting];
 
 	if (table->kind == KEY_BITS)
 	{
@@ -633,7 +615,7 @@ ecs_user_table_add(EcsUserTable *table, Datum key, const EcsRecord *record)
 	else
 		take_key(table, entry, key);
 	entry->record = *record;
-	enqueue_entry(table, entry);
+	enqueue_entry(table);
 }
 
 void
@@ -641,13 +623,13 @@ ecs_user_table_finish(EcsUserTable *table)
 {
 	BufFile    *file;
 
-	drain_ring(table);
+	add_batch(table);
 	emit_keys(table);
 	while ((file = ecs_spill_next(&table->spill)) != NULL)
 	{
 		empty_table(table);
 		read_file(table, file);
-		drain_ring(table);
+		add_batch(table);
 		emit_keys(table);
 	}
 	MemoryContextDelete(table->context);
