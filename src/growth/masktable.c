@@ -15,7 +15,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 
@@ -55,22 +54,6 @@ struct EcsMaskTable
 
 	EcsSpill	spill;
 };
-
-bool
-ecs_type_is_word(Oid type)
-{
-	switch (type)
-	{
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-		case OIDOID:
-		case DATEOID:
-			return true;
-		default:
-			return false;
-	}
-}
 
 static inline Cell *
 home_cell(const EcsMaskTable *table, uint64 key)

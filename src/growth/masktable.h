@@ -10,9 +10,6 @@ typedef void (*EcsMaskFunction) (Datum key, const uint64 *mask, void *arg);
 
 typedef struct EcsMaskTable EcsMaskTable;
 
-/* Whether values of the type are passed by value and equal if their Datums are */
-extern bool ecs_type_is_word(Oid type);
-
 extern EcsMaskTable *ecs_mask_table_create(EcsMaskFunction emit, void *arg);
 
 /* Set the bits of a mask, which is not 0, for a key */

@@ -31,6 +31,7 @@
 #include "base/relation.h"
 #include "growth/masktable.h"
 #include "growth/source.h"
+#include "growth/userkey.h"
 #include "growth/usertable.h"
 
 /*

@@ -13,10 +13,8 @@
  * loop, so that the processor waits for several at a time, in another the slots
  * that they lead to, and then all are added.  Large allocations ask for huge pages.
  *
- * Integers and whatever else is passed by value take one word, uuids take two.
- * Other keys are copied beside the slots; their slot holds the hash, so that
- * few unequal keys are compared, and the address.  Equality is that of the
- * type's default operator class; bytes decide where it says the same.
+ * Keys are words (userkey.c); those that are kept by address are copied beside the
+ * slots.
  *
  * Memory: all of it takes up to work_mem * hash_mem_multiplier.  When more does
  * not fit, the keys that have a slot keep it and records of other keys go to
@@ -24,20 +22,15 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/lsyscache.h"
-#include "utils/typcache.h"
 #include "utils/uuid.h"
 
 #include "base/memory.h"
 #include "growth/hash.h"
-#include "growth/masktable.h"
 #include "growth/spill.h"
+#include "growth/userkey.h"
 #include "growth/usertable.h"
 
 #define BATCH_SIZE		64
@@ -49,17 +42,6 @@
 
 /* how full the index may become */
 #define MAX_USED(capacity)	((capacity) - (capacity) / 4)
-
-typedef enum KeyKind
-{
-	KEY_BITS,					/* by value, equal if the Datums are */
-	KEY_VALUE,					/* by value, equal if the operator says so */
-	KEY_UUID,
-	KEY_TEXT,					/* varlena, equal if the bytes are */
-	KEY_REFERENCE				/* by reference, equal if the operator says so */
-} KeyKind;
-
-#define KEY_IS_COPIED(kind)	((kind) >= KEY_TEXT)
 
 /* A copied key of a record that waits */
 typedef struct KeyCopy
@@ -90,14 +72,7 @@ struct EcsUserTable
 	EcsUserTableMethods methods;
 	MemoryContext context;
 
-	KeyKind		kind;
-	int16		typlen;
-	bool		typbyval;
-	Oid			collation;
-	FmgrInfo	hash_function;
-	FmgrInfo	eq_function;
-
-	int			key_words;
+	EcsUserKeyType key_type;
 	Size		slot_size;
 	uint64		used;			/* slots */
 	int			chunk_shift;	/* of the number of slots in a chunk */
@@ -126,7 +101,7 @@ struct EcsUserTable
 static inline uint64 *
 slot_payload(const EcsUserTable *table, char *slot)
 {
-	return (uint64 *) slot + table->key_words;
+	return (uint64 *) slot + table->key_type.words;
 }
 
 static inline char *
@@ -166,92 +141,6 @@ copy_of(EcsUserTable *table, WaitingRecord *entry)
  * Keys
  */
 
-static void
-choose_kind(EcsUserTable *table, Oid type, Oid collation)
-{
-	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_HASH_EXTENDED_PROC_FINFO | TYPECACHE_EQ_OPR_FINFO);
-
-	if (!OidIsValid(entry->hash_extended_proc) || !OidIsValid(entry->eq_opr))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("users cannot be told apart by type %s", format_type_be(type)),
-				 errdetail("The type has no hash function."),
-				 errhint("Use a view that casts the column to a type with one, such as text.")));
-	fmgr_info_copy(&table->hash_function, &entry->hash_extended_proc_finfo, table->context);
-	fmgr_info_copy(&table->eq_function, &entry->eq_opr_finfo, table->context);
-	table->collation = collation;
-	table->typlen = entry->typlen;
-	table->typbyval = entry->typbyval;
-
-	switch (type)
-	{
-		case UUIDOID:
-			table->kind = KEY_UUID;
-			break;
-		case TEXTOID:
-		case VARCHAROID:
-			table->kind = !OidIsValid(collation) || get_collation_isdeterministic(collation) ? KEY_TEXT : KEY_REFERENCE;
-			break;
-		case BYTEAOID:
-			table->kind = KEY_TEXT;
-			break;
-		default:
-			table->kind = ecs_type_is_word(type) ? KEY_BITS : entry->typbyval ? KEY_VALUE : KEY_REFERENCE;
-	}
-	table->key_words = table->kind <= KEY_VALUE ? 1 : 2;
-}
-
-static uint64
-hash_words(EcsUserTable *table, const uint64 *words)
-{
-	switch (table->kind)
-	{
-		case KEY_BITS:
-			return ecs_mix(words[0]);
-		case KEY_VALUE:
-			return ecs_mix(DatumGetUInt64(FunctionCall2Coll(&table->hash_function, table->collation,
-															(Datum) words[0], UInt64GetDatum(0))));
-		case KEY_UUID:
-			return ecs_mix(words[0] ^ ecs_mix(words[1]));
-		default:
-			return words[0];
-	}
-}
-
-static inline Datum
-words_datum(KeyKind kind, const uint64 *words)
-{
-	return kind <= KEY_VALUE ? (Datum) words[0] :
-		kind == KEY_UUID ? PointerGetDatum(words) : (Datum) words[1];
-}
-
-static inline bool
-equal_words(EcsUserTable *table, const uint64 *a, const uint64 *b)
-{
-	switch (table->kind)
-	{
-		case KEY_BITS:
-			return a[0] == b[0];
-		case KEY_UUID:
-			return a[0] == b[0] && a[1] == b[1];
-		case KEY_TEXT:
-			{
-				const struct varlena *left = (const struct varlena *) DatumGetPointer((Datum) a[1]);
-				const struct varlena *right = (const struct varlena *) DatumGetPointer((Datum) b[1]);
-
-				return a[0] == b[0] && VARSIZE_ANY_EXHDR(left) == VARSIZE_ANY_EXHDR(right) &&
-					memcmp(VARDATA_ANY(left), VARDATA_ANY(right), VARSIZE_ANY_EXHDR(left)) == 0;
-			}
-		case KEY_REFERENCE:
-			if (a[0] != b[0])
-				return false;
-			/* FALLTHROUGH */
-		default:
-			return DatumGetBool(FunctionCall2Coll(&table->eq_function, table->collation,
-												  words_datum(table->kind, a), words_datum(table->kind, b)));
-	}
-}
-
 /* Make room for a copied key in a waiting record */
 static KeyCopy *
 reserve_copy(EcsUserTable *table, WaitingRecord *entry, Size size)
@@ -278,28 +167,23 @@ take_key(EcsUserTable *table, WaitingRecord *entry, Datum key)
 {
 	KeyCopy    *copy;
 
-	switch (table->kind)
+	switch (table->key_type.kind)
 	{
-		case KEY_BITS:
-		case KEY_VALUE:
+		case ECS_KEY_BITS:
+		case ECS_KEY_VALUE:
 			entry->words[0] = (uint64) key;
 			break;
-		case KEY_UUID:
+		case ECS_KEY_UUID:
 			memcpy(entry->words, DatumGetPointer(key), UUID_LEN);
 			break;
 		default:
-			if (table->typlen == -1)
+			if (table->key_type.typlen == -1)
 				key = PointerGetDatum(PG_DETOAST_DATUM_PACKED(key));
-			copy = reserve_copy(table, entry, datumGetSize(key, false, table->typlen));
+			copy = reserve_copy(table, entry, datumGetSize(key, false, table->key_type.typlen));
 			memcpy(copy->bytes, DatumGetPointer(key), copy->size);
-			if (table->kind == KEY_TEXT)
-				entry->words[0] = DatumGetUInt64(hash_any_extended((unsigned char *) VARDATA_ANY(DatumGetPointer(key)),
-																   VARSIZE_ANY_EXHDR(DatumGetPointer(key)), 0));
-			else
-				entry->words[0] = DatumGetUInt64(FunctionCall2Coll(&table->hash_function, table->collation,
-																   key, UInt64GetDatum(0)));
+			entry->words[0] = ecs_user_key_hash_copied(&table->key_type, key);
 	}
-	entry->hash = hash_words(table, entry->words);
+	entry->hash = ecs_user_key_hash(&table->key_type, entry->words);
 }
 
 /* Copy a new key beside the table, and its address into the slot */
@@ -384,7 +268,7 @@ make_room(EcsUserTable *table, const KeyCopy *copy)
 		return false;
 	if (table->used == (uint64) table->chunk_count << table->chunk_shift && !add_chunk(table))
 		return false;
-	return !KEY_IS_COPIED(table->kind) || copy->size <= table->arena_left || table->used == 0 ||
+	return !ECS_KEY_IS_COPIED(table->key_type.kind) || copy->size <= table->arena_left || table->used == 0 ||
 		memory_taken(table) + Max(copy->size, ARENA_BLOCK) <= table->limit;
 }
 
@@ -408,7 +292,7 @@ write_record(EcsUserTable *table, WaitingRecord *entry)
 {
 	BufFile    *file = ecs_spill_file(&table->spill, entry->hash);
 
-	if (KEY_IS_COPIED(table->kind))
+	if (ECS_KEY_IS_COPIED(table->key_type.kind))
 	{
 		KeyCopy    *copy = copy_of(table, entry);
 
@@ -417,7 +301,7 @@ write_record(EcsUserTable *table, WaitingRecord *entry)
 		BufFileWrite(file, copy->bytes, copy->size);
 	}
 	else
-		BufFileWrite(file, entry->words, table->key_words * sizeof(uint64));
+		BufFileWrite(file, entry->words, table->key_type.words * sizeof(uint64));
 	BufFileWrite(file, &entry->record, sizeof(EcsRecord));
 }
 
@@ -427,17 +311,17 @@ read_record(EcsUserTable *table, BufFile *file, WaitingRecord *entry)
 {
 	if (!ecs_spill_read(file, &entry->words[0], sizeof(uint64)))
 		return false;
-	if (KEY_IS_COPIED(table->kind))
+	if (ECS_KEY_IS_COPIED(table->key_type.kind))
 	{
 		Size		size;
 
 		BufFileReadExact(file, &size, sizeof(Size));
 		BufFileReadExact(file, reserve_copy(table, entry, size)->bytes, size);
 	}
-	else if (table->key_words == 2)
+	else if (table->key_type.words == 2)
 		BufFileReadExact(file, &entry->words[1], sizeof(uint64));
 	BufFileReadExact(file, &entry->record, sizeof(EcsRecord));
-	entry->hash = hash_words(table, entry->words);
+	entry->hash = ecs_user_key_hash(&table->key_type, entry->words);
 	return true;
 }
 
@@ -476,8 +360,8 @@ add_key(EcsUserTable *table, WaitingRecord *entry)
 	at->number = table->used;
 
 	memset(slot, 0, table->slot_size);
-	memcpy(slot, entry->words, table->key_words * sizeof(uint64));
-	if (KEY_IS_COPIED(table->kind))
+	memcpy(slot, entry->words, table->key_type.words * sizeof(uint64));
+	if (ECS_KEY_IS_COPIED(table->key_type.kind))
 		keep_copy(table, copy_of(table, entry), (uint64 *) slot);
 	add_record(table, slot_payload(table, slot), &entry->record);
 }
@@ -485,8 +369,8 @@ add_key(EcsUserTable *table, WaitingRecord *entry)
 static inline bool
 is_key_of(EcsUserTable *table, char *slot, const WaitingRecord *entry)
 {
-	return table->kind == KEY_BITS ? *(uint64 *) slot == entry->words[0] :
-		equal_words(table, (uint64 *) slot, entry->words);
+	return table->key_type.kind == ECS_KEY_BITS ? *(uint64 *) slot == entry->words[0] :
+		ecs_user_key_equal(&table->key_type, (uint64 *) slot, entry->words);
 }
 
 static void
@@ -563,7 +447,7 @@ emit_keys(EcsUserTable *table)
 		char	   *slot = slot_number(table, number);
 
 		CHECK_FOR_INTERRUPTS();
-		table->methods.emit(words_datum(table->kind, (uint64 *) slot), slot_payload(table, slot),
+		table->methods.emit(ecs_user_key_datum(&table->key_type, (uint64 *) slot), slot_payload(table, slot),
 							table->methods.arg);
 	}
 }
@@ -589,11 +473,11 @@ ecs_user_table_create(Oid type, Oid collation, const EcsUserTableMethods *method
 	table->methods = *methods;
 	table->context = context;
 	table->arena = AllocSetContextCreate(context, "ecomsocial user keys", ALLOCSET_DEFAULT_SIZES);
-	choose_kind(table, type, collation);
+	ecs_user_key_init(&table->key_type, type, collation, context);
 	table->limit = get_hash_memory_limit();
 	ecs_spill_init(&table->spill, context);
 
-	table->slot_size = table->key_words * sizeof(uint64) + methods->payload_size;
+	table->slot_size = table->key_type.words * sizeof(uint64) + methods->payload_size;
 	if (table->slot_size <= CACHE_LINE)
 		table->slot_size = pg_nextpower2_size_t(table->slot_size);
 	chunk = Max(Min(MAX_CHUNK, table->limit / 8) / table->slot_size, MIN_CHUNK_SLOTS);
@@ -607,7 +491,7 @@ ecs_user_table_add(EcsUserTable *table, Datum key, const EcsRecord *record)
 {
 	WaitingRecord *entry = &table->batch[table->waiting];
 
-	if (table->kind == KEY_BITS)
+	if (table->key_type.kind == ECS_KEY_BITS)
 	{
 		entry->words[0] = (uint64) key;
 		entry->hash = ecs_mix(entry->words[0]);
