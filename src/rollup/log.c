@@ -9,8 +9,7 @@
  * there, the next transaction that touches the day need not say it again: the
  * row is committed, and is not deleted before a refresh comes.  So a backend
  * remembers where its last rows went and, if one is still there, leaves it at
- * that.  A thousand small transactions between two refreshes write one row, and
- * the cost of looking is a fourth of that of writing.
+ * that: a thousand small transactions between two refreshes write one row.
  *
  * Exactness then rests on an order.  The transaction that relies on a row
  *
