@@ -118,8 +118,11 @@ ecs_call_handler(const EcsRollup *rollup, Datum buckets, bool everything)
 {
 	Oid			types[] = {DATEARRAYOID};
 	List	   *names = textToQualifiedNameList(cstring_to_text(rollup->handler));
-	Oid			function = LookupFuncName(names, 1, types, true);
+	char	   *name;
 
-	check_function(rollup, function, rollup->handler);
-	run_as_owner(rollup, psprintf("SELECT %s($1)", rollup->handler), 1, types, &buckets, everything ? "n" : " ");
+	if (list_length(names) == 1)
+		names = lcons(makeString(get_namespace_name(get_rel_namespace(rollup->target))), names);
+	name = NameListToQuotedString(names);
+	check_function(rollup, LookupFuncName(names, 1, types, true), name);
+	run_as_owner(rollup, psprintf("SELECT %s($1)", name), 1, types, &buckets, everything ? "n" : " ");
 }

@@ -199,16 +199,21 @@ resolve_target(EcsRequest *request, text *target)
 				 errdetail("It may have %d bytes, so that \"..._query\" and \"..._live\" fit.", MAX_TARGET_LENGTH)));
 }
 
-/* The handler's name, qualified: a function of one date[] that belongs to the caller */
+/*
+ * The handler's name: a function of one date[] that belongs to the caller.  In
+ * the target's own schema it goes unqualified, so that it follows a rename.
+ */
 static char *
-resolve_handler(text *name)
+resolve_handler(const EcsRequest *request, text *name)
 {
 	Oid			types[] = {DATEARRAYOID};
 	Oid			function = LookupFuncName(textToQualifiedNameList(name), 1, types, false);
+	const char *schema;
 
 	if (!object_ownercheck(ProcedureRelationId, function, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FUNCTION, text_to_cstring(name));
-	return quote_qualified_identifier(get_namespace_name(get_func_namespace(function)), get_func_name(function));
+	schema = get_namespace_name(get_func_namespace(function));
+	return quote_qualified_identifier(strcmp(schema, request->schema) == 0 ? NULL : schema, get_func_name(function));
 }
 
 static void
@@ -338,7 +343,7 @@ ecs_rollup_create(PG_FUNCTION_ARGS)
 		request.key = array_elements(PG_GETARG_ARRAYTYPE_P(7), NAMEOID, "key");
 	request.nullable_key = !PG_ARGISNULL(8) && PG_GETARG_BOOL(8);
 	if (!PG_ARGISNULL(9))
-		request.handler = resolve_handler(text_argument(fcinfo, 9));
+		request.handler = resolve_handler(&request, text_argument(fcinfo, 9));
 	target = create_rollup(&request, PG_ARGISNULL(3) ? NULL : text_to_cstring(text_argument(fcinfo, 3)));
 	SPI_finish();
 	PG_RETURN_OID(target);
