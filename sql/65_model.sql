@@ -60,6 +60,22 @@ $$;
 COMMENT ON FUNCTION model_create_schema(name, text, text)
     IS 'internal: checks the arguments of a model and the rights of the caller, and makes the schema';
 
+CREATE FUNCTION model_path(rel regclass) RETURNS text
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT pg_catalog.format('%s, pg_temp', c.relnamespace::regnamespace) FROM pg_catalog.pg_class c WHERE c.oid = rel;
+END;
+COMMENT ON FUNCTION model_path(regclass)
+    IS 'internal: the search_path in which the names of a model mean its own tables, given one of them: so that a schema may be renamed';
+
+CREATE FUNCTION model_of(rel regclass) RETURNS model
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT m FROM model m JOIN pg_catalog.pg_class o ON o.oid = m.rel JOIN pg_catalog.pg_class c ON c.relnamespace = o.relnamespace WHERE c.oid = model_of.rel;
+END;
+COMMENT ON FUNCTION model_of(regclass)
+    IS 'internal: the settings of the model that a table belongs to';
+
 CREATE FUNCTION model_contents(schema name)
     RETURNS TABLE (object text, question text, try text)
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -160,13 +176,9 @@ CREATE FUNCTION add_partitions(rel regclass, from_day date, to_day date) RETURNS
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    settings ecomsocial.model;
+    settings constant ecomsocial.model := ecomsocial.model_of(rel);
 BEGIN
-    SELECT m.* INTO settings
-    FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid
-    JOIN pg_class o ON o.relnamespace = c.relnamespace JOIN ecomsocial.model m ON m.rel = o.oid
-    WHERE p.partrelid = add_partitions.rel AND m.options ->> 'partition_by' <> 'none';
-    IF NOT FOUND THEN
+    IF coalesce(settings.options ->> 'partition_by', 'none') = 'none' OR NOT EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = rel) THEN
         RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
             MESSAGE = format('"%s" is not a partitioned event table of a model', rel),
             HINT = 'Make the model with partition_by => ''day'' or ''month''.';

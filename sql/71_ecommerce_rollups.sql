@@ -6,7 +6,8 @@
 --      order_line ──► sales_daily ──► sales_monthly                     amounts, by category as sold, store, campaign
 --          └──► order_daily ──► sales_order (customer_sales, campaign_customer)
 --                                   ├──► sales_daily_counts             orders and customers, by category of the
---                                   └──► sales_monthly_counts           tree, store, campaign, and in all
+--                                   ├──► sales_monthly_counts           tree, store, campaign, and in all
+--                                   └──► cohort_monthly                 what the customers won in a month bought in another
 --      inventory_event ──► inventory_change, inventory_snapshot         stock, by the functions of stock_create()
 --          └──► stock_sales_daily                                       units that left by a sale
 --
@@ -126,7 +127,6 @@ BEGIN
         campaigns      bigint[]    NOT NULL
     );
     CREATE INDEX ON sales_order (day);
-    CREATE INDEX ON sales_order (order_time);
     CREATE INDEX ON sales_order (customer_id);
     CREATE INDEX ON sales_order (day, last_day, order_id) WHERE last_day > day;
     COMMENT ON TABLE sales_order IS 'one row for each order_id, kept by refreshes: its day, its customer, its money; returns with an order_id of their own have a row too';
@@ -191,90 +191,11 @@ BEGIN
     COMMENT ON COLUMN campaign_customer.orders IS 'number of the customer''s orders attributed to it';
     COMMENT ON COLUMN campaign_customer.is_new IS 'true where the customer''s first order ever is attributed to it';
 
-    EXECUTE format($sql$
-        CREATE FUNCTION sales_order_refresh(days date[]) RETURNS void
-            LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-            SET search_path = %I, pg_temp
-        AS $body$
-        DECLARE
-            spans     constant datemultirange := (SELECT range_agg(daterange(d, d, '[]')) FROM unnest(days) d);
-            touched   bigint[];
-            customers bigint[];
-        BEGIN
-            -- An order may also have lost its lines of a day given here, after its first day.
-            SELECT array_agg(d.order_id), array_agg(DISTINCT s.customer_id) INTO touched, customers
-            FROM (SELECT order_id FROM order_daily WHERE days IS NULL OR day = ANY (days)
-                  UNION SELECT order_id FROM sales_order WHERE days IS NULL OR day = ANY (days)
-                  UNION SELECT order_id FROM sales_order WHERE last_day > day AND daterange(day, last_day, '(]') && spans) d
-            LEFT JOIN sales_order s USING (order_id);
-
-            DELETE FROM sales_order s
-            WHERE s.order_id = ANY (touched) AND NOT EXISTS (SELECT FROM order_daily d WHERE d.order_id = s.order_id);
-
-            WITH parts AS (
-                SELECT d.* FROM unnest(touched) t(id) JOIN order_daily d ON d.order_id = t.id
-            ), whole AS (
-                SELECT p.order_id, min(p.day) AS day, max(p.day) AS last_day, min(p.order_time) AS order_time,
-                       (array_agg(p.customer_id ORDER BY p.line_number, p.day))[1] AS customer_id, bool_or(p.is_order) AS is_order,
-                       sum(p.lines)::bigint AS lines, sum(p.units)::bigint AS units, sum(p.gross) AS gross, sum(p.discount) AS discount,
-                       sum(p.returned_units)::bigint AS returned_units, sum(p.returns) AS returns, sum(p.tax) AS tax, sum(p.shipping) AS shipping,
-                       CASE count(*) WHEN 1 THEN min(p.categories) ELSE (
-                           SELECT coalesce(array_agg(DISTINCT v), '{}') FROM order_daily d, unnest(d.categories) v WHERE d.order_id = p.order_id) END AS categories,
-                       CASE count(*) WHEN 1 THEN min(p.stores) ELSE (
-                           SELECT coalesce(array_agg(DISTINCT v), '{}') FROM order_daily d, unnest(d.stores) v WHERE d.order_id = p.order_id) END AS stores,
-                       CASE count(*) WHEN 1 THEN min(p.campaigns) ELSE (
-                           SELECT coalesce(array_agg(DISTINCT v), '{}') FROM order_daily d, unnest(d.campaigns) v WHERE d.order_id = p.order_id) END AS campaigns
-                FROM parts p GROUP BY p.order_id
-            ), written AS (
-                INSERT INTO sales_order AS s SELECT * FROM whole
-                ON CONFLICT (order_id) DO UPDATE SET
-                    day = excluded.day, last_day = excluded.last_day, order_time = excluded.order_time, customer_id = excluded.customer_id,
-                    is_order = excluded.is_order, lines = excluded.lines, units = excluded.units, gross = excluded.gross, discount = excluded.discount,
-                    returned_units = excluded.returned_units, returns = excluded.returns, tax = excluded.tax, shipping = excluded.shipping,
-                    categories = excluded.categories, stores = excluded.stores, campaigns = excluded.campaigns
-                WHERE s.* IS DISTINCT FROM excluded.*
-                RETURNING s.customer_id
-            )
-            SELECT array_agg(DISTINCT c.id) INTO customers
-            FROM (SELECT customer_id AS id FROM written UNION SELECT unnest(customers)) c
-            WHERE c.id IS NOT NULL;
-
-            DELETE FROM customer_sales s
-            WHERE s.customer_id = ANY (customers) AND NOT EXISTS (SELECT FROM sales_order o WHERE o.customer_id = s.customer_id);
-
-            INSERT INTO customer_sales AS s
-            SELECT o.customer_id, count(*) FILTER (WHERE o.is_order),
-                   (array_agg(o.order_id ORDER BY o.order_time, o.order_id) FILTER (WHERE o.is_order))[1],
-                   min(o.order_time) FILTER (WHERE o.is_order), min(o.day) FILTER (WHERE o.is_order),
-                   max(o.order_time) FILTER (WHERE o.is_order), max(o.day) FILTER (WHERE o.is_order),
-                   sum(o.units), sum(o.gross), sum(o.discount), sum(o.returned_units), sum(o.returns)
-            FROM unnest(customers) t(id) JOIN sales_order o ON o.customer_id = t.id
-            GROUP BY o.customer_id
-            ON CONFLICT (customer_id) DO UPDATE SET
-                orders = excluded.orders, first_order_id = excluded.first_order_id,
-                first_order_time = excluded.first_order_time, first_order_day = excluded.first_order_day,
-                last_order_time = excluded.last_order_time, last_order_day = excluded.last_order_day,
-                units = excluded.units, gross = excluded.gross, discount = excluded.discount,
-                returned_units = excluded.returned_units, returns = excluded.returns
-            WHERE s.* IS DISTINCT FROM excluded.*;
-
-            WITH fresh AS (
-                SELECT a.campaign_id, o.customer_id, count(*) AS orders, bool_or(o.order_id = s.first_order_id) AS is_new
-                FROM unnest(customers) t(id)
-                JOIN sales_order o ON o.customer_id = t.id AND o.is_order AND o.campaigns <> '{}'
-                JOIN customer_sales s ON s.customer_id = o.customer_id
-                CROSS JOIN unnest(o.campaigns) a(campaign_id)
-                GROUP BY a.campaign_id, o.customer_id
-            ), gone AS (
-                DELETE FROM campaign_customer c
-                WHERE c.customer_id = ANY (customers)
-                  AND NOT EXISTS (SELECT FROM fresh f WHERE f.campaign_id = c.campaign_id AND f.customer_id = c.customer_id)
-            )
-            INSERT INTO campaign_customer AS c SELECT * FROM fresh
-            ON CONFLICT (campaign_id, customer_id) DO UPDATE SET orders = excluded.orders, is_new = excluded.is_new
-            WHERE c.* IS DISTINCT FROM excluded.*;
-        END
-        $body$ $sql$, schema);
+    CREATE FUNCTION sales_order_refresh(days date[]) RETURNS void
+        LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    BEGIN ATOMIC
+        SELECT ecomsocial.ecommerce_refresh_orders('sales_order', days);
+    END;
     COMMENT ON FUNCTION sales_order_refresh(date[])
         IS 'puts together the orders that have or had lines on the days (NULL: all), and what is kept of their customers; called by refreshes';
     PERFORM ecomsocial.rollup_create('sales_order', '{order_daily}', '{day}', time_zone => time_zone, on_refresh => 'sales_order_refresh');
@@ -312,7 +233,7 @@ BEGIN
     CREATE TABLE category_change (
         changed_at timestamptz NOT NULL DEFAULT now()
     );
-    COMMENT ON TABLE category_change IS 'notes that product_category changed, until a refresh has seen them';
+    COMMENT ON TABLE category_change IS 'notes that product_category changed; refreshes remove them when they are many';
     COMMENT ON COLUMN category_change.changed_at IS 'when';
     GRANT INSERT ON category_change TO PUBLIC;      -- whoever may write categories; a needless note costs a look at the tree
     CREATE TRIGGER category_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON product_category
@@ -327,31 +248,11 @@ BEGIN
     COMMENT ON COLUMN category_counted.category_id IS 'a category';
     COMMENT ON COLUMN category_counted.ancestor_id IS 'itself, or a category above it';
 
-    EXECUTE format($sql$
-        CREATE FUNCTION category_counted_refresh(days date[]) RETURNS void
-            LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-            SET search_path = %I, pg_temp
-        AS $body$
-        DECLARE
-            changed bigint[];
-        BEGIN
-            DELETE FROM category_change;
-            WITH tree AS MATERIALIZED (
-                SELECT category_id, ancestor_id FROM category_tree
-            ), gone AS (
-                DELETE FROM category_counted c
-                WHERE NOT EXISTS (SELECT FROM tree t WHERE t.category_id = c.category_id AND t.ancestor_id = c.ancestor_id)
-                RETURNING category_id
-            ), come AS (
-                INSERT INTO category_counted SELECT * FROM tree ON CONFLICT DO NOTHING RETURNING category_id
-            )
-            SELECT array_agg(category_id) INTO changed FROM (SELECT * FROM gone UNION SELECT * FROM come) c;
-            -- One order of each day that sold them, written as it is, has the rollups above count that day again.
-            UPDATE sales_order o SET day = o.day
-            FROM (SELECT DISTINCT ON (day) order_id FROM sales_order WHERE categories && changed ORDER BY day) d
-            WHERE o.order_id = d.order_id;
-        END
-        $body$ $sql$, schema);
+    CREATE FUNCTION category_counted_refresh(days date[]) RETURNS void
+        LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    BEGIN ATOMIC
+        SELECT ecomsocial.ecommerce_refresh_categories('category_counted');
+    END;
     COMMENT ON FUNCTION category_counted_refresh(date[])
         IS 'takes over the tree of product_category, and marks the days whose orders and customers are counted anew; called by refreshes';
     PERFORM ecomsocial.rollup_create('category_counted', '{category_change}', '{changed_at}', time_zone => time_zone, on_refresh => 'category_counted_refresh');
@@ -394,10 +295,19 @@ BEGIN
             bucket => grain, time_zone => time_zone, bucket_column => grain::text, key => '{dimension,key}', nullable_key => true);
         EXECUTE format('CREATE INDEX ON %I (dimension, key, %I)', target, grain);
     END LOOP;
+
+    PERFORM ecomsocial.rollup_create('cohort_monthly', '{sales_order}', '{day}', $sql$
+        SELECT ecomsocial.rollup_bucket(s.first_order_day, 'month') AS cohort_month,
+               count(DISTINCT o.customer_id) FILTER (WHERE o.is_order) AS customers, count(*) FILTER (WHERE o.is_order) AS orders,
+               sum(o.gross - o.discount + o.returns) AS net_sales
+        FROM sales_order o JOIN customer_sales s ON s.customer_id = o.customer_id AND s.orders > 0
+        WHERE o.day >= $1 AND o.day < $2
+        GROUP BY 1 $sql$,
+        bucket => 'month', time_zone => time_zone, bucket_column => 'month', key => '{cohort_month}');
 END
 $rollups$;
 COMMENT ON FUNCTION ecommerce_count_rollups(name, text)
-    IS 'internal: declares the orders and customers of each day and month, counted at each level';
+    IS 'internal: declares the orders and customers of each day and month, counted at each level, and what each cohort of customers bought in a month';
 
 CREATE FUNCTION ecommerce_stock_rollups(schema name, time_zone text, snapshots period) RETURNS void
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
@@ -408,18 +318,15 @@ BEGIN
 
     PERFORM ecomsocial.stock_create('inventory_event', '{store_id,product_id}', 'event_time', 'quantity_change', 'event_type',
                                     snapshots => 'inventory_snapshot', snapshot_period => snapshots, time_zone => time_zone);
-    EXECUTE format($sql$
-        CREATE FUNCTION inventory_change_refresh(days date[]) RETURNS void
-            LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-            SET search_path = %1$I, pg_temp
-        AS $body$
-        BEGIN
-            -- Snapshots go as far as the events do: those of days long after the last one would all be the same.
-            PERFORM inventory_refresh(
-                CASE WHEN days IS NOT NULL THEN coalesce((SELECT range_agg(daterange(d, d + 1)) FROM unnest(days) d), '{}') END,
-                (SELECT least(max(event_time AT TIME ZONE %2$L)::date, (now() AT TIME ZONE %2$L)::date - 1) FROM inventory_event));
-        END
-        $body$ $sql$, schema, time_zone);
+    CREATE FUNCTION inventory_change_refresh(days date[]) RETURNS void
+        LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    BEGIN ATOMIC
+        -- Snapshots go as far as the events do: those of days long after the last one would all be the same.
+        SELECT inventory_refresh(
+            CASE WHEN days IS NOT NULL THEN coalesce((SELECT range_agg(daterange(d, d + 1)) FROM unnest(days) d), '{}') END,
+            (SELECT least(ecomsocial.rollup_day((SELECT max(event_time) FROM inventory_event), d.time_zone), ecomsocial.rollup_day(now(), d.time_zone) - 1)
+             FROM inventory_definition() d));
+    END;
     COMMENT ON FUNCTION inventory_change_refresh(date[])
         IS 'brings stock up to date with the events of the days (NULL: all), and makes the snapshots of complete days up to the last event; called by refreshes';
     PERFORM ecomsocial.rollup_create('inventory_change', '{inventory_event}', '{event_time}', time_zone => time_zone, on_refresh => 'inventory_change_refresh');

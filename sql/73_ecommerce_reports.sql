@@ -116,18 +116,26 @@ $reports$;
 COMMENT ON FUNCTION ecommerce_sales_reports(name)
     IS 'internal: declares the reports on sales';
 
+CREATE FUNCTION rfm_scoring(scoring text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF scoring NOT IN ('quintiles', 'fixed') THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('scoring must be quintiles or fixed, not "%s"', scoring),
+            HINT = 'The limits of the fixed scores are in the table rfm_threshold.';
+    END IF;
+    RETURN scoring;
+END
+$$;
+COMMENT ON FUNCTION rfm_scoring(text)
+    IS 'internal: the argument of that name of customer_segments(), or the error 22023';
+
 CREATE FUNCTION ecommerce_customer_reports(schema name, time_zone text) RETURNS void
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $reports$
-DECLARE
-    -- The least values of a measure that score 2 to 5.  The score of a value is ceil(5 × share of customers whose value
-    -- is not better), so ties are never split.
-    quintile constant text := $sql$
-                SELECT ARRAY[min(value) FILTER (WHERE score >= 2), min(value) FILTER (WHERE score >= 3),
-                             min(value) FILTER (WHERE score >= 4), min(value) FILTER (WHERE score >= 5)]
-                FROM (SELECT %1$s AS value, ceil(5 * sum(count(*)) OVER (ORDER BY %1$s) / sum(count(*)) OVER ()) AS score
-                      FROM measured GROUP BY 1) v $sql$;
 BEGIN
     PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
 
@@ -190,73 +198,77 @@ BEGIN
     INSERT INTO rfm_threshold VALUES (5, 30, 10, 1000), (4, 60, 5, 500), (3, 120, 3, 200), (2, 240, 2, 100);
 
     EXECUTE format($sql$
+        CREATE FUNCTION customer_sales_as_of(as_of timestamptz)
+            RETURNS TABLE (customer_id bigint, orders bigint, last_order_day date, gross numeric, discount numeric, returns numeric)
+            LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000        -- a STRICT one would not be inlined
+        BEGIN ATOMIC
+            WITH later AS MATERIALIZED (
+                SELECT EXISTS (SELECT FROM sales_order o WHERE o.day >= ecomsocial.rollup_day(as_of, %1$L) AND o.order_time >= as_of) AS yes
+            )
+            SELECT s.customer_id, s.orders, s.last_order_day, s.gross, s.discount, s.returns
+            FROM customer_sales s
+            WHERE s.orders > 0 AND as_of IS NOT NULL AND NOT (SELECT yes FROM later)
+            UNION ALL
+            SELECT o.customer_id, count(*) FILTER (WHERE o.is_order), max(o.day) FILTER (WHERE o.is_order), sum(o.gross), sum(o.discount), sum(o.returns)
+            FROM sales_order o
+            WHERE o.customer_id IS NOT NULL AND o.order_time < as_of AND (SELECT yes FROM later)
+            GROUP BY o.customer_id
+            HAVING bool_or(o.is_order);
+        END $sql$, time_zone);
+    COMMENT ON FUNCTION customer_sales_as_of(timestamptz)
+        IS 'customers with an order before a moment, and what they had bought by then: as customer_sales keeps it where nothing came later, else from all orders';
+
+    -- Of n customers in the sequence of a measure, those after the k n / 5th score 1 + k, and so do their equals: the score
+    -- is ceil(5 × share of customers whose value is not better).
+    EXECUTE format($sql$
         CREATE FUNCTION customer_segments(as_of timestamptz DEFAULT now(), scoring text DEFAULT 'quintiles')
             RETURNS TABLE (customer_id bigint, recency_days integer, frequency bigint, monetary numeric,
                            r integer, f integer, m integer, rfm text, segment text)
-            LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 10000
-            SET search_path = %1$I, pg_temp
-        AS $body$
-        #variable_conflict use_column
-        DECLARE
-            -- then what is kept of each customer answers, without a look at the orders
-            whole constant boolean := NOT EXISTS (SELECT FROM sales_order o WHERE o.order_time >= customer_segments.as_of);
-        BEGIN
-            IF scoring NOT IN ('quintiles', 'fixed') THEN
-                RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-                    MESSAGE = pg_catalog.format('scoring must be quintiles or fixed, not "%%s"', scoring),
-                    HINT = 'The limits of the fixed scores are in the table rfm_threshold.';
-            END IF;
-            RETURN QUERY
-            WITH measured AS (
-                SELECT s.customer_id, (as_of AT TIME ZONE %2$L)::date - s.last_order_day AS recency_days, s.orders AS frequency,
+            LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000
+        BEGIN ATOMIC
+            WITH measured AS MATERIALIZED (
+                SELECT s.customer_id, ecomsocial.rollup_day(as_of, %1$L) - s.last_order_day AS recency_days, s.orders AS frequency,
                        s.gross - s.discount + s.returns AS monetary
-                FROM customer_sales s
-                WHERE whole AND s.orders > 0
-                UNION ALL
-                SELECT o.customer_id, (as_of AT TIME ZONE %2$L)::date - max(o.day) FILTER (WHERE o.is_order) AS recency_days,
-                       count(*) FILTER (WHERE o.is_order) AS frequency, sum(o.gross - o.discount + o.returns) AS monetary
-                FROM sales_order o
-                WHERE NOT whole AND o.customer_id IS NOT NULL AND o.order_time < as_of
-                GROUP BY o.customer_id
-                HAVING bool_or(o.is_order)
-            ), quintile AS (
-                SELECT (%3$s) AS r, (%4$s) AS f, (%5$s) AS m
-            ), scored AS (
-                SELECT q.customer_id, q.recency_days, q.frequency, q.monetary,
-                       1 + width_bucket(-q.recency_days, l.r) AS r, 1 + width_bucket(q.frequency, l.f) AS f, 1 + width_bucket(q.monetary, l.m) AS m
-                FROM measured q CROSS JOIN quintile l
-                WHERE scoring = 'quintiles'
-                UNION ALL
-                SELECT q.customer_id, q.recency_days, q.frequency, q.monetary,
-                       coalesce((SELECT max(t.score) FROM rfm_threshold t WHERE q.recency_days <= t.recency_days), 1),
-                       coalesce((SELECT max(t.score) FROM rfm_threshold t WHERE q.frequency >= t.frequency), 1),
-                       coalesce((SELECT max(t.score) FROM rfm_threshold t WHERE q.monetary >= t.monetary), 1)
+                FROM customer_sales_as_of(as_of) s
+            ), middle AS MATERIALIZED (
+                SELECT array_agg((n * k / 5 + 0.5) / nullif(n, 0) ORDER BY k) AS of_rank
+                FROM (SELECT count(*) AS n FROM measured) c CROSS JOIN generate_series(1, 4) k
+            ), least AS (       -- least values that score 2 to 5
+                SELECT percentile_disc((SELECT of_rank FROM middle)) WITHIN GROUP (ORDER BY -q.recency_days) AS r,
+                       percentile_disc((SELECT of_rank FROM middle)) WITHIN GROUP (ORDER BY q.frequency) AS f,
+                       percentile_disc((SELECT of_rank FROM middle)) WITHIN GROUP (ORDER BY q.monetary) AS m
                 FROM measured q
-                WHERE scoring = 'fixed'
+                HAVING ecomsocial.rfm_scoring(scoring) = 'quintiles'
+                UNION ALL
+                SELECT array_agg(t.r ORDER BY t.score), array_agg(t.f ORDER BY t.score), array_agg(t.m ORDER BY t.score)
+                FROM (SELECT k AS score, min(-t.recency_days) AS r, min(t.frequency) AS f, min(t.monetary) AS m
+                      FROM generate_series(2, 5) k JOIN rfm_threshold t ON t.score >= k GROUP BY k) t
+                HAVING ecomsocial.rfm_scoring(scoring) = 'fixed'
+            ), scored AS (
+                SELECT q.*, 1 + coalesce(width_bucket(-q.recency_days, l.r), 0) AS r, 1 + coalesce(width_bucket(q.frequency, l.f), 0) AS f,
+                       1 + coalesce(width_bucket(q.monetary, l.m), 0) AS m
+                FROM measured q CROSS JOIN least l
             )
-            SELECT s.customer_id, s.recency_days, s.frequency, s.monetary, s.r, s.f, s.m, s.r::text || s.f || s.m, g.segment
+            SELECT s.customer_id, s.recency_days, s.frequency, s.monetary, s.r, s.f, s.m, (100 * s.r + 10 * s.f + s.m)::text, g.segment
             FROM scored s
             LEFT JOIN rfm_segment g ON g.recency = s.r AND g.value = (s.f + s.m + 1) / 2;
-        END
-        $body$ $sql$, schema, time_zone, format(quintile, '-recency_days'), format(quintile, 'frequency'), format(quintile, 'monetary'));
+        END $sql$, time_zone);
     COMMENT ON FUNCTION customer_segments(timestamptz, text)
         IS 'Which customers are champions, at risk, lost? Recency, frequency and monetary value of each customer with an order before the moment as_of, each scored from 1 to 5 (5 is best), '
            'by quintiles that give equal customers equal scores or by the limits in rfm_threshold (scoring => ''fixed''); the segment is named by rfm_segment';
 
-    EXECUTE format($sql$
-        CREATE FUNCTION average_order_value_by_segment(as_of timestamptz DEFAULT now(), scoring text DEFAULT 'quintiles')
-            RETURNS TABLE (segment text, customers bigint, orders bigint, gross numeric, discount numeric, returns numeric,
-                           net_sales numeric, aov numeric, aov_net_of_returns numeric)
-            LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 10
-        BEGIN ATOMIC
-            SELECT s.segment, count(*), sum(o.orders)::bigint, sum(o.gross), sum(o.discount), sum(o.returns),
-                   sum(o.gross) - sum(o.discount) + sum(o.returns),
-                   (sum(o.gross) - sum(o.discount)) / sum(o.orders), (sum(o.gross) - sum(o.discount) + sum(o.returns)) / sum(o.orders)
-            FROM customer_segments(as_of, scoring) s
-            JOIN (SELECT customer_id, count(*) FILTER (WHERE is_order) AS orders, sum(gross) AS gross, sum(discount) AS discount, sum(returns) AS returns
-                  FROM sales_order WHERE order_time < as_of GROUP BY customer_id) o ON o.customer_id = s.customer_id
-            GROUP BY s.segment;
-        END $sql$);
+    CREATE FUNCTION average_order_value_by_segment(as_of timestamptz DEFAULT now(), scoring text DEFAULT 'quintiles')
+        RETURNS TABLE (segment text, customers bigint, orders bigint, gross numeric, discount numeric, returns numeric,
+                       net_sales numeric, aov numeric, aov_net_of_returns numeric)
+        LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 10
+    BEGIN ATOMIC
+        SELECT s.segment, count(*), sum(o.orders)::bigint, sum(o.gross), sum(o.discount), sum(o.returns),
+               sum(o.gross) - sum(o.discount) + sum(o.returns),
+               (sum(o.gross) - sum(o.discount)) / sum(o.orders), (sum(o.gross) - sum(o.discount) + sum(o.returns)) / sum(o.orders)
+        FROM customer_segments(as_of, scoring) s
+        JOIN customer_sales_as_of(as_of) o ON o.customer_id = s.customer_id
+        GROUP BY s.segment;
+    END;
     COMMENT ON FUNCTION average_order_value_by_segment(timestamptz, text)
         IS 'What is an order of each customer segment worth? Orders before the moment as_of of the customers in each segment of customer_segments(as_of, scoring)';
 END
@@ -295,25 +307,14 @@ BEGIN
                        net_sales numeric, historical_clv numeric, cumulative_clv_per_customer numeric)
         LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 500
     BEGIN ATOMIC
-        WITH spent AS (
-            SELECT date_trunc('month', s.first_order_day::timestamp)::date AS cohort, date_trunc('month', o.day::timestamp)::date AS month,
-                   count(DISTINCT o.customer_id) FILTER (WHERE o.is_order) AS customers, count(*) FILTER (WHERE o.is_order) AS orders,
-                   sum(o.gross - o.discount + o.returns) AS net
-            FROM sales_order o JOIN customer_sales s ON s.customer_id = o.customer_id AND s.orders > 0
-            GROUP BY 1, 2
-        ), cohorts AS (
-            SELECT date_trunc('month', first_order_day::timestamp)::date AS cohort, count(*) AS size
-            FROM customer_sales WHERE orders > 0 GROUP BY 1
-        ), months AS (
-            SELECT c.cohort, c.size, m::date AS month,
-                   (extract(year FROM m) * 12 + extract(month FROM m) - extract(year FROM c.cohort) * 12 - extract(month FROM c.cohort))::integer AS since
-            FROM cohorts c
-            CROSS JOIN LATERAL generate_series(least(c.cohort, (SELECT min(month) FROM spent p WHERE p.cohort = c.cohort))::timestamp,
-                                               (SELECT max(month) FROM spent)::timestamp, '1 month') m
-        )
-        SELECT m.cohort, m.since, m.size, coalesce(s.customers, 0), coalesce(s.orders, 0), coalesce(s.net, 0), margin * coalesce(s.net, 0),
-               margin * sum(coalesce(s.net, 0)) OVER (PARTITION BY m.cohort ORDER BY m.since) / m.size
-        FROM months m LEFT JOIN spent s ON s.cohort = m.cohort AND s.month = m.month;
+        SELECT m.cohort_month, m.since, m.size, coalesce(s.customers, 0), coalesce(s.orders, 0), coalesce(s.net_sales, 0), margin * coalesce(s.net_sales, 0),
+               margin * sum(coalesce(s.net_sales, 0)) OVER (PARTITION BY m.cohort_month ORDER BY m.month) / m.size
+        FROM (SELECT c.cohort_month, c.size, g.month::date,
+                     (12 * (extract(year FROM g.month) - extract(year FROM c.cohort_month)) + extract(month FROM g.month) - extract(month FROM c.cohort_month))::integer AS since
+              FROM (SELECT cohort_month, min(month) AS first, max(customers) FILTER (WHERE month = cohort_month) AS size     -- all of them ordered in it
+                    FROM cohort_monthly GROUP BY cohort_month) c
+              CROSS JOIN LATERAL generate_series(c.first::timestamp, (SELECT max(month) FROM cohort_monthly)::timestamp, '1 month') g(month)) m
+        LEFT JOIN cohort_monthly s ON s.cohort_month = m.cohort_month AND s.month = m.month;
     END;
     COMMENT ON FUNCTION lifetime_value_by_cohort(numeric)
         IS 'What have the customers won in a month been worth since, month by month? Net sales times the margin; months_since is below zero for returns before the first order';

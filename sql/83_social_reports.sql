@@ -246,12 +246,11 @@ CREATE FUNCTION social_reports(schema name, time_zone text, active text) RETURNS
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM ecomsocial.social_acts(schema);
     PERFORM ecomsocial.social_active_rollups(schema, time_zone, active);
     PERFORM ecomsocial.social_event_rollups(schema, time_zone);
     PERFORM ecomsocial.social_device_rollups(schema, time_zone);
     PERFORM ecomsocial.social_user_tables(schema);
-    PERFORM ecomsocial.social_churn_refresh(schema);
-    PERFORM ecomsocial.social_statistics_refresh(schema, time_zone);
     PERFORM ecomsocial.social_user_rollup(schema, time_zone, active);
     PERFORM ecomsocial.social_growth_reports(schema);
     PERFORM ecomsocial.social_engagement_reports(schema);

@@ -133,7 +133,7 @@ CREATE TABLE kept AS SELECT 0 AS step, '' AS name, '' AS "row" LIMIT 0;
 CREATE PROCEDURE remember(step integer) LANGUAGE plpgsql AS $$
 DECLARE t text;
 BEGIN
-    FOREACH t IN ARRAY '{sales_daily,sales_monthly,order_daily,sales_order,customer_sales,campaign_customer,sales_daily_counts,sales_monthly_counts}'::text[] LOOP
+    FOREACH t IN ARRAY '{sales_daily,sales_monthly,order_daily,sales_order,customer_sales,campaign_customer,sales_daily_counts,sales_monthly_counts,cohort_monthly}'::text[] LOOP
         EXECUTE format('INSERT INTO kept SELECT $1, %L, t::text FROM %I t', t, t) USING step;
     END LOOP;
 END $$;
@@ -156,6 +156,7 @@ CALL rollup_rebuild('sales_order');
 CALL refresh_model('shop');
 CALL rollup_rebuild('sales_daily_counts');
 CALL rollup_rebuild('sales_monthly_counts');
+CALL rollup_rebuild('cohort_monthly');
 CALL remember(2);
 SELECT * FROM difference('SELECT name, "row" FROM kept WHERE step = 1', 'SELECT name, "row" FROM kept WHERE step = 2');
 SELECT count(*) AS pending FROM rollup_status() WHERE pending > 0 OR last_error IS NOT NULL;
@@ -224,7 +225,7 @@ SELECT count(*) FROM order_line;
 \set VERBOSITY default
 RESET ROLE;
 -- The functions work with the rights of who calls them, and need none on order lines.
-GRANT SELECT ON sales_order, customer_sales, rfm_segment, rfm_threshold TO ecs_analyst;
+GRANT SELECT ON sales_order, customer_sales, cohort_monthly, rfm_segment, rfm_threshold TO ecs_analyst;
 SET ROLE ecs_analyst;
 SELECT (SELECT count(*) FROM customer_segments()) > 0 AS segments, (SELECT count(*) FROM customer_segments('2024-04-01', 'fixed')) > 0 AS fixed,
        (SELECT count(*) FROM average_order_value_by_segment()) > 0 AS by_segment, (SELECT count(*) FROM customer_lifetime_value(0.3)) > 0 AS clv,

@@ -97,7 +97,9 @@ as_shop($node, 'origin', q{
 	DROP SCHEMA ecommerce_before, social_before CASCADE;
 });
 refresh($node, 'origin');
-is(fingerprint($node, 'origin'), $reports, 'what was derived is made anew by one call for each model');
+my $anew = fingerprint($node, 'origin');
+s/^ecommerce\.category_change\|.*\n//m for $reports, $anew;	# its notes begin anew
+is($anew, $reports, 'what was derived is made anew by one call for each model');
 
 $node->stop;
 done_testing();
