@@ -20,7 +20,16 @@
 
 #define MOST_CHUNK_CELLS	(1 << 21)
 #define LEAST_CHUNK_CELLS	64
-#define NUMBER_MEMORY		32	/* about what a numeric takes */
+
+/*
+ * What a cell takes when it is sorted and read, beyond the log: numbers are
+ * read into others (see snapshots.c), of about this length.
+ */
+#define NUMBER_MEMORY		32
+#define READ_MEMORY(batch)	(sizeof(EcsCell) + ((batch)->is_numeric ? NUMBER_MEMORY : 0))
+
+/* The most that a movement takes of what is not allocated yet, where it is known: its cell, and a key */
+#define ADDED_MEMORY		(2 * sizeof(EcsCell) + sizeof(uint32) + ECS_KEY_SORT_MEMORY)
 
 /*
  * How early the processor is asked for what is reached in no order of addresses:
@@ -30,14 +39,12 @@
 #define KEYS_AHEAD			8
 
 void
-ecs_batch_init(EcsBatch *batch, const EcsKeyType *type, bool numeric, Size limit)
+ecs_batch_init(EcsBatch *batch, const EcsKeyType *type, bool is_numeric, Size limit)
 {
 	batch->type = type;
-	batch->numeric = numeric;
-
+	batch->is_numeric = is_numeric;
+	batch->limit = limit;
 	batch->context = AllocSetContextCreate(CurrentMemoryContext, "stock movements", ALLOCSET_DEFAULT_SIZES);
-	/* numbers are read into others, see snapshots.c */
-	batch->cell_memory = sizeof(EcsCell) + (numeric ? NUMBER_MEMORY : 0);
 	batch->chunk_cells = Min(MOST_CHUNK_CELLS, Max(LEAST_CHUNK_CELLS, limit / 1024));
 	ecs_batch_reset(batch);
 }
@@ -48,11 +55,32 @@ ecs_batch_reset(EcsBatch *batch)
 	MemoryContextReset(batch->context);
 	ecs_keys_init(&batch->keys, batch->type, batch->context);
 	batch->first_chunk = batch->last_chunk = NULL;
-	batch->cells = 0;
+	batch->cells = batch->cells_checked = 0;
 }
 
-static EcsLogChunk *
-add_chunk(EcsBatch *batch)
+/*
+ * Whether there is room for one more movement.  Where what it takes is known, as
+ * long as the table of keys does not grow, so is how many there is room for
+ * without another look.
+ */
+bool
+ecs_batch_check_room(EcsBatch *batch)
+{
+	const EcsKeyTable *keys = &batch->keys;
+	Size		memory = batch->context->mem_allocated + ecs_keys_growth(keys) +
+		batch->cells * READ_MEMORY(batch) + keys->used * ECS_KEY_SORT_MEMORY;
+
+	if (batch->cells > 0 &&
+		(memory > batch->limit || batch->cells == PG_UINT32_MAX || keys->used == ECS_MAX_KEYS))
+		return false;
+	if (batch->type->plain && !batch->is_numeric && memory < batch->limit)
+		batch->cells_checked = Min(batch->cells + Min((batch->limit - memory) / ADDED_MEMORY, keys->max - keys->used),
+								   PG_UINT32_MAX);
+	return true;
+}
+
+void
+ecs_batch_add_chunk(EcsBatch *batch)
 {
 	EcsLogChunk *chunk = ecs_alloc_large(batch->context,
 										 MAXALIGN(sizeof(EcsLogChunk)) + batch->chunk_cells * (sizeof(EcsCell) + sizeof(uint32)));
@@ -66,28 +94,16 @@ add_chunk(EcsBatch *batch)
 	else
 		batch->last_chunk->next = chunk;
 	batch->last_chunk = chunk;
-	return chunk;
-}
-
-static inline void
-log_cell(EcsBatch *batch, uint32 id, EcsCell cell)
-{
-	EcsLogChunk *chunk = batch->last_chunk;
-
-	if (unlikely(chunk == NULL || chunk->used == batch->chunk_cells))
-		chunk = add_chunk(batch);
-	chunk->ids[chunk->used] = id;
-	chunk->cells[chunk->used++] = cell;
 }
 
 /* Add a movement to the open cell, which is at the same moment */
-static void
-add_to_open(EcsBatch *batch, EcsCell *open, EcsCell cell)
+void
+ecs_batch_add_to_open(EcsBatch *batch, EcsCell *open, EcsCell cell)
 {
 	MemoryContext caller;
 	int64		sum;
 
-	if (!batch->numeric)
+	if (!batch->is_numeric)
 	{
 		open->quantity = ecs_apply_cell(open->quantity, cell, true);
 		return;
@@ -99,35 +115,14 @@ add_to_open(EcsBatch *batch, EcsCell *open, EcsCell cell)
 	open->quantity = sum;
 }
 
-static void
-copy_number(EcsBatch *batch, EcsCell *cell)
+int64
+ecs_batch_copy_number(EcsBatch *batch, int64 number)
 {
 	MemoryContext caller = MemoryContextSwitchTo(batch->context);
+	Numeric		copy = DatumGetNumericCopy((Datum) number);
 
-	cell->quantity = (int64) NumericGetDatum(DatumGetNumericCopy((Datum) cell->quantity));
 	MemoryContextSwitchTo(caller);
-}
-
-void
-ecs_batch_add(EcsBatch *batch, EcsKey key, uint32 hash, uint32 guess, EcsCell cell)
-{
-	uint32		id = ecs_keys_find(&batch->keys, key, hash, guess);
-	EcsKeyEntry *entry = ecs_keys_entry(&batch->keys, id);
-
-	if (entry->cells > 0)
-	{
-		if (entry->open.at == cell.at)
-		{
-			add_to_open(batch, &entry->open, cell);
-			return;
-		}
-		log_cell(batch, id, entry->open);
-	}
-	if (batch->numeric)
-		copy_number(batch, &cell);
-	entry->open = cell;
-	entry->cells++;
-	batch->cells++;
+	return (int64) NumericGetDatum(copy);
 }
 
 /* Where the cells of each key begin, by its number; the open cell has its place already */
@@ -176,7 +171,7 @@ ecs_batch_sort(EcsBatch *batch)
 }
 
 bool
-ecs_batch_next_key(EcsBatch *batch, EcsKeyCells *group)
+ecs_batch_next_cells(EcsBatch *batch, EcsKeyCells *group)
 {
 	EcsKeyEntry *entry;
 

@@ -7,11 +7,9 @@
 #ifndef ECS_BATCH_H
 #define ECS_BATCH_H
 
-#include "utils/memutils.h"
-
 #include "stock/keytable.h"
 
-/* A piece of the log of closed cells: ids[], then cells[] */
+/* A piece of the log of closed cells: cells[], then ids[] */
 typedef struct EcsLogChunk
 {
 	struct EcsLogChunk *next;
@@ -23,15 +21,15 @@ typedef struct EcsLogChunk
 typedef struct EcsBatch
 {
 	const EcsKeyType *type;
-	bool numeric;
+	bool		is_numeric;
+	Size		limit;			/* of memory */
 	MemoryContext context;		/* for all that follows */
 	EcsKeyTable keys;
 	EcsLogChunk *first_chunk;
 	EcsLogChunk *last_chunk;
 	uint32		chunk_cells;	/* that a chunk has room for */
-	Size		cell_memory;	/* what a cell takes beyond the log when
-								 * sorted and read */
 	uint32		cells;			/* in all, the open ones included */
+	uint32		cells_checked;	/* up to so many there is room for certain */
 
 	/* sorted: the numbers of the keys, and the cells of each in turn */
 	uint32	   *order;
@@ -40,7 +38,7 @@ typedef struct EcsBatch
 	EcsCell    *at_cell;
 } EcsBatch;
 
-/* The cells of a key in order of time */
+/* Cells of a key in order of time */
 typedef struct EcsKeyCells
 {
 	EcsKey		key;
@@ -48,27 +46,60 @@ typedef struct EcsKeyCells
 	uint32		n;
 } EcsKeyCells;
 
-/* "limit" is what the batch should take at most; the caller heeds ecs_batch_is_full() */
-extern void ecs_batch_init(EcsBatch *batch, const EcsKeyType *type, bool numeric, Size limit);
+/* "limit" is what the batch should take at most, and what reading it takes */
+extern void ecs_batch_init(EcsBatch *batch, const EcsKeyType *type, bool is_numeric, Size limit);
 extern void ecs_batch_reset(EcsBatch *batch);
 
-/* A movement of a key; for the hash and the guess see ecs_keys_find() */
-extern void ecs_batch_add(EcsBatch *batch, EcsKey key, uint32 hash, uint32 guess, EcsCell cell);
-
 extern void ecs_batch_sort(EcsBatch *batch);
-extern bool ecs_batch_next_key(EcsBatch *batch, EcsKeyCells *group);
+extern bool ecs_batch_next_cells(EcsBatch *batch, EcsKeyCells *group);	/* all of a key */
 
-/* Whether one more movement may take more memory than the limit, with what sorting takes */
+extern bool ecs_batch_check_room(EcsBatch *batch);
+extern void ecs_batch_add_chunk(EcsBatch *batch);
+extern void ecs_batch_add_to_open(EcsBatch *batch, EcsCell *open, EcsCell cell);
+extern int64 ecs_batch_copy_number(EcsBatch *batch, int64 number);
+
+/* Whether one more movement may take more memory than the limit */
 static inline bool
-ecs_batch_is_full(const EcsBatch *batch, Size limit)
+ecs_batch_is_full(EcsBatch *batch)
 {
-	Size		memory = batch->context->mem_allocated + ecs_keys_growth(&batch->keys) +
-		batch->cells * batch->cell_memory + batch->keys.used * ECS_KEY_SORT_MEMORY;
+	return batch->cells >= batch->cells_checked && !ecs_batch_check_room(batch);
+}
 
-	if (likely(memory <= limit &&
-			   batch->cells < PG_UINT32_MAX && batch->keys.used < ECS_MAX_KEYS))
-		return false;
-	return batch->cells > 0;
+static inline void
+ecs_batch_log(EcsBatch *batch, uint32 id, EcsCell cell)
+{
+	EcsLogChunk *chunk = batch->last_chunk;
+
+	if (unlikely(chunk == NULL || chunk->used == batch->chunk_cells))
+	{
+		ecs_batch_add_chunk(batch);
+		chunk = batch->last_chunk;
+	}
+	chunk->ids[chunk->used] = id;
+	chunk->cells[chunk->used++] = cell;
+}
+
+/* A movement of a key; for the hash and the guess see ecs_keys_find() */
+static inline void
+ecs_batch_add(EcsBatch *batch, EcsKey key, uint32 hash, uint32 guess, EcsCell cell)
+{
+	uint32		id = ecs_keys_find(&batch->keys, key, hash, guess);
+	EcsKeyEntry *entry = ecs_keys_entry(&batch->keys, id);
+
+	if (entry->cells > 0)
+	{
+		if (entry->open.at == cell.at)
+		{
+			ecs_batch_add_to_open(batch, &entry->open, cell);
+			return;
+		}
+		ecs_batch_log(batch, id, entry->open);
+	}
+	if (unlikely(batch->is_numeric))
+		cell.quantity = ecs_batch_copy_number(batch, cell.quantity);
+	entry->open = cell;
+	entry->cells++;
+	batch->cells++;
 }
 
 #endif							/* ECS_BATCH_H */

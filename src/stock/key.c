@@ -68,30 +68,8 @@ ecs_key_type_init(EcsKeyType *type, int ncolumns, const Oid *types, const Oid *c
 	}
 }
 
-/* A multiplicative hash with the upper bits folded into the lower ones */
-static inline uint64
-mix(uint64 hash, uint64 value)
-{
-	hash = (hash ^ value) * UINT64CONST(0x9E3779B97F4A7C15);
-	return hash ^ (hash >> 32);
-}
-
-static inline Datum
-plain_value(const EcsKeyColumn *column, Datum value)
-{
-	switch (column->typlen)
-	{
-		case sizeof(int16):
-			return Int16GetDatum(DatumGetInt16(value));
-		case sizeof(int32):
-			return Int32GetDatum(DatumGetInt32(value));
-		default:
-			return value;
-	}
-}
-
 uint32
-ecs_key_prepare(const EcsKeyType *type, Datum *values, uint32 nulls)
+ecs_key_prepare_any(const EcsKeyType *type, Datum *values, uint32 nulls)
 {
 	uint64		hash = nulls;
 
@@ -100,36 +78,22 @@ ecs_key_prepare(const EcsKeyType *type, Datum *values, uint32 nulls)
 		const EcsKeyColumn *column = &type->columns[i];
 
 		if (nulls & (1 << i))
-			values[i] = (Datum) 0;
-		else if (type->plain)
-			hash = mix(hash, values[i] = plain_value(column, values[i]));
-		else
 		{
-			if (column->typlen == -1)
-				values[i] = PointerGetDatum(PG_DETOAST_DATUM_PACKED(values[i]));
-			hash = mix(hash, DatumGetUInt32(FunctionCall1Coll(&column->cache->hash_proc_finfo,
-															  column->collation, values[i])));
+			values[i] = (Datum) 0;
+			continue;
 		}
+		if (column->typlen == -1)
+			values[i] = PointerGetDatum(PG_DETOAST_DATUM_PACKED(values[i]));
+		hash = ecs_key_mix(hash, DatumGetUInt32(FunctionCall1Coll(&column->cache->hash_proc_finfo,
+																  column->collation, values[i])));
 	}
 	return (uint32) hash;
 }
 
 bool
-ecs_key_equal(const EcsKeyType *type, EcsKey a, EcsKey b)
+ecs_values_equal(const EcsKeyColumn *column, Datum a, Datum b)
 {
-	if (a.nulls != b.nulls)
-		return false;
-	for (int i = 0; i < type->ncolumns; i++)
-	{
-		const EcsKeyColumn *column = &type->columns[i];
-
-		/* NULL is 0 in both; values at one address are one value */
-		if (a.values[i] != b.values[i] &&
-			(type->plain || !DatumGetBool(FunctionCall2Coll(&column->cache->eq_opr_finfo, column->collation,
-															a.values[i], b.values[i]))))
-			return false;
-	}
-	return true;
+	return DatumGetBool(FunctionCall2Coll(&column->cache->eq_opr_finfo, column->collation, a, b));
 }
 
 int

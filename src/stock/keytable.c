@@ -97,25 +97,16 @@ add_key(EcsKeyTable *table, EcsKey key, uint32 hash)
 	return slot.id;
 }
 
-static inline bool
-is_key(const EcsKeyTable *table, uint32 id, EcsKey key)
-{
-	return ecs_key_equal(table->type, ecs_entry_key(ecs_keys_entry(table, id)), key);
-}
-
 uint32
-ecs_keys_find(EcsKeyTable *table, EcsKey key, uint32 hash, uint32 guess)
+ecs_keys_search(EcsKeyTable *table, EcsKey key, uint32 hash)
 {
 	uint32		at = hash & table->mask;
 
-	/* the table may have been emptied since */
-	if (guess != 0 && guess <= table->used && is_key(table, guess, key))
-		return guess;
 	for (; table->slots[at].id != 0; at = (at + 1) & table->mask)
 	{
 		EcsKeySlot	slot = table->slots[at];
 
-		if (slot.hash == hash && is_key(table, slot.id, key))
+		if (slot.hash == hash && ecs_keys_is(table, slot.id, key))
 			return slot.id;
 	}
 	return add_key(table, key, hash);

@@ -52,17 +52,14 @@ typedef struct EcsKeyTable
 /* Everything is allocated in the context, which the caller empties */
 extern void ecs_keys_init(EcsKeyTable *table, const EcsKeyType *type, MemoryContext context);
 
-/*
- * The number of a key, prepared by ecs_key_prepare(), which enters the table
- * where it is new; "guess" is what ecs_keys_fetch() returned, or 0.
- */
-extern uint32 ecs_keys_find(EcsKeyTable *table, EcsKey key, uint32 hash, uint32 guess);
-
 /* What the next key takes, where it makes the table grow */
 extern Size ecs_keys_growth(const EcsKeyTable *table);
 
 /* The numbers of all keys in their order, allocated in the table's context */
 extern uint32 *ecs_keys_sort(const EcsKeyTable *table);
+
+/* As ecs_keys_find(), without a guess */
+extern uint32 ecs_keys_search(EcsKeyTable *table, EcsKey key, uint32 hash);
 
 static inline EcsKeyEntry *
 ecs_keys_entry(const EcsKeyTable *table, uint32 id)
@@ -94,6 +91,25 @@ ecs_keys_fetch(const EcsKeyTable *table, uint32 hash)
 	if (id != 0)
 		ecs_prefetch(ecs_keys_entry(table, id));
 	return id;
+}
+
+static inline bool
+ecs_keys_is(const EcsKeyTable *table, uint32 id, EcsKey key)
+{
+	return ecs_key_equal(table->type, ecs_entry_key(ecs_keys_entry(table, id)), key);
+}
+
+/*
+ * The number of a key, prepared by ecs_key_prepare(), which enters the table
+ * where it is new; "guess" is what ecs_keys_fetch() returned, or 0.
+ */
+static inline uint32
+ecs_keys_find(EcsKeyTable *table, EcsKey key, uint32 hash, uint32 guess)
+{
+	/* the table may have been emptied since */
+	if (likely(guess != 0 && guess <= table->used && ecs_keys_is(table, guess, key)))
+		return guess;
+	return ecs_keys_search(table, key, hash);
 }
 
 #endif							/* ECS_KEYTABLE_H */

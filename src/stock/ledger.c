@@ -25,26 +25,24 @@
 #include "stock/ledger.h"
 
 EcsLedger *
-ecs_ledger_create(int nkeys, const Oid *types, const Oid *collations, bool numeric, Size limit)
+ecs_ledger_create(int nkeys, const Oid *types, const Oid *collations, bool is_numeric, Size limit)
 {
 	EcsLedger  *ledger = palloc0(sizeof(EcsLedger));
 
-	ledger->numeric = numeric;
-
+	ledger->is_numeric = is_numeric;
 	ledger->context = CurrentMemoryContext;
-	ledger->limit = limit;
 	ecs_key_type_init(&ledger->type, nkeys, types, collations);
-	ecs_batch_init(&ledger->batch, &ledger->type, numeric, limit);
-	ecs_runs_init(&ledger->runs, &ledger->type, numeric, limit);
-	if (numeric)
+	ecs_batch_init(&ledger->batch, &ledger->type, is_numeric, limit);
+	ecs_runs_init(&ledger->runs, &ledger->type, is_numeric, limit);
+	if (is_numeric)
 		ledger->balance = (int64) NumericGetDatum(int64_to_numeric(0));
 	return ledger;
 }
 
-static void
+static inline void
 enter(EcsLedger *ledger, const EcsPending *pending)
 {
-	if (unlikely(ecs_batch_is_full(&ledger->batch, ledger->limit)))
+	if (unlikely(ecs_batch_is_full(&ledger->batch)))
 	{
 		ecs_runs_write(&ledger->runs, &ledger->batch);
 		ecs_batch_reset(&ledger->batch);
@@ -79,7 +77,7 @@ void
 ecs_ledger_add(EcsLedger *ledger, Datum *values, uint32 nulls, EcsCell cell)
 {
 	EcsPending *pending = nth_pending(ledger, ledger->npending);
-	bool		waits = ledger->type.plain && !ledger->numeric;
+	bool		waits = ledger->type.plain && !ledger->is_numeric;
 	uint32		hash = ecs_key_prepare(&ledger->type, values, nulls);
 
 	if (waits)
@@ -87,36 +85,13 @@ ecs_ledger_add(EcsLedger *ledger, Datum *values, uint32 nulls, EcsCell cell)
 		advance_pending(ledger);
 		ecs_keys_fetch_slot(&ledger->batch.keys, hash);
 	}
-	memcpy(pending->values, values, ledger->type.ncolumns * sizeof(Datum));
+	memcpy(pending->values, values, sizeof(pending->values));
 	pending->nulls = nulls;
 	pending->hash = hash;
 	pending->guess = 0;
 	pending->cell = cell;
 	if (!waits)
 		enter(ledger, pending);
-}
-
-/* Step to the next cell; false at the end */
-static inline bool
-fetch_cell(EcsLedger *ledger)
-{
-	if (unlikely(ledger->runs.n > 0))
-	{
-		bool		found = ecs_runs_next(&ledger->runs);
-
-		ledger->next = ledger->runs.cell;
-		ledger->next_is_new_key = ledger->runs.is_new_key;
-		return found;
-	}
-	ledger->next_is_new_key = ledger->at_cell == ledger->group.n;
-	if (ledger->next_is_new_key)
-	{
-		if (!ecs_batch_next_key(&ledger->batch, &ledger->group))
-			return false;
-		ledger->at_cell = 0;
-	}
-	ledger->next = ledger->group.cells[ledger->at_cell++];
-	return true;
 }
 
 void
@@ -132,7 +107,27 @@ ecs_ledger_finish(EcsLedger *ledger)
 	}
 	else
 		ecs_batch_sort(&ledger->batch);
-	ledger->has_next = fetch_cell(ledger);
+}
+
+/* Step to more cells; false at the end */
+static bool
+fetch_cells(EcsLedger *ledger)
+{
+	bool		found = ledger->runs.n > 0 ? ecs_runs_next_cells(&ledger->runs, &ledger->group) :
+		ecs_batch_next_cells(&ledger->batch, &ledger->group);
+
+	ledger->next = found ? ledger->group.cells : NULL;
+	ledger->end = found ? ledger->next + ledger->group.n : NULL;
+	return found;
+}
+
+/* Whether the key at hand has a next cell */
+static inline bool
+has_next(EcsLedger *ledger)
+{
+	if (likely(ledger->next != ledger->end))
+		return true;
+	return ledger->runs.n > 0 && ledger->runs.continues && fetch_cells(ledger);
 }
 
 /* Numbers along the way live in the caller's context, the balance in the ledger's */
@@ -146,44 +141,48 @@ keep_numeric_balance(EcsLedger *ledger, int64 balance)
 	MemoryContextSwitchTo(caller);
 }
 
-/* The first cell of a key is the next one */
-static void
+/* Go to the next key, false where there is none */
+static bool
 start_key(EcsLedger *ledger)
 {
-	ledger->key = ledger->runs.n > 0 ? ecs_runs_keep_key(&ledger->runs) : ledger->group.key;
-	if (ledger->numeric)
+	if (!fetch_cells(ledger))
+		return false;
+	if (ledger->is_numeric)
 		keep_numeric_balance(ledger, (int64) NumericGetDatum(int64_to_numeric(0)));
 	else
 		ledger->balance = 0;
+	return true;
+}
+
+static int64
+apply_numeric_cell(EcsLedger *ledger, int64 before, EcsCell cell, bool again)
+{
+	int64		level = ecs_apply_numeric_cell(before, cell, again);
+
+	if (before != ledger->balance)
+		pfree(EcsNumber(before));
+	return level;
 }
 
 /* The balance after the next cell and all that follow on its day */
-static int64
+static inline int64
 sum_day(EcsLedger *ledger, EcsLedgerRow *row)
 {
 	int64		level = ledger->balance;
-	EcsCell		cell = {0, 0};
+	int64		at = 0;
 
-	row->day = ECS_AT_DAY(ledger->next.at);
+	row->day = ECS_AT_DAY(ledger->next->at);
 	row->counted = false;
 	do
 	{
-		bool		again = row->counted && cell.at == ledger->next.at;
+		EcsCell		cell = *ledger->next++;
+		bool		again = row->counted && cell.at == at;
 
-		cell = ledger->next;
-		row->counted |= (cell.at & ECS_AT_COUNTED) != 0;
-		if (!ledger->numeric)
-			level = ecs_apply_cell(level, cell, again);
-		else
-		{
-			int64		before = level;
-
-			level = ecs_apply_numeric_cell(before, cell, again);
-			if (before != ledger->balance)
-				pfree(EcsNumber(before));
-		}
-		ledger->has_next = fetch_cell(ledger);
-	} while (ledger->has_next && !ledger->next_is_new_key && ECS_AT_DAY(ledger->next.at) == row->day);
+		at = cell.at;
+		row->counted |= (at & ECS_AT_COUNTED) != 0;
+		level = ledger->is_numeric ? apply_numeric_cell(ledger, level, cell, again) :
+			ecs_apply_cell(level, cell, again);
+	} while (has_next(ledger) && ECS_AT_DAY(ledger->next->at) == row->day);
 	return level;
 }
 
@@ -192,25 +191,32 @@ ecs_ledger_next(EcsLedger *ledger, EcsLedgerRow *row)
 {
 	int64		level;
 
-	if (!ledger->has_next)
+	row->new_key = !has_next(ledger);
+	if (row->new_key && !start_key(ledger))
 		return false;
-	row->new_key = ledger->next_is_new_key;
-	if (row->new_key)
-		start_key(ledger);
-	row->key = ledger->key;
+	row->key = ledger->group.key;
 	level = sum_day(ledger, row);
-	if (ledger->numeric)
+	if (ledger->is_numeric)
 	{
 		row->change = (int64) DirectFunctionCall2(numeric_sub, (Datum) level, (Datum) ledger->balance);
 		keep_numeric_balance(ledger, level);
 	}
 	else
 	{
-		if (pg_sub_s64_overflow(level, ledger->balance, &row->change))
+		if (unlikely(pg_sub_s64_overflow(level, ledger->balance, &row->change)))
 			ecs_report_stock_overflow();
 		ledger->balance = level;
 	}
 	row->balance = ledger->balance;
+	return true;
+}
+
+bool
+ecs_ledger_key_goes_on(EcsLedger *ledger, DateADT *day)
+{
+	if (!has_next(ledger))
+		return false;
+	*day = ECS_AT_DAY(ledger->next->at);
 	return true;
 }
 

@@ -25,21 +25,20 @@ typedef struct EcsPending
 typedef struct EcsLedger
 {
 	EcsKeyType	type;
-	bool numeric;
+	bool		is_numeric;
 	MemoryContext context;		/* for what lives as long as the ledger */
-	Size		limit;
 	EcsPending	pending[ECS_PENDING];
 	uint64		npending;		/* that there have been */
 	EcsBatch	batch;
 	EcsRuns		runs;			/* where memory did not suffice */
 
-	/* reading: the cells of the batch's key at hand, and the next cell of all */
+	/*
+	 * reading: cells of the key at hand, those that follow, and the balance
+	 * before them
+	 */
 	EcsKeyCells group;
-	uint32		at_cell;
-	bool		has_next;
-	bool		next_is_new_key;
-	EcsCell		next;
-	EcsKey		key;			/* of the line at hand */
+	EcsCell    *next;
+	EcsCell    *end;
 	int64		balance;
 } EcsLedger;
 
@@ -49,7 +48,7 @@ typedef struct EcsLedgerRow
 	EcsKey		key;			/* valid until the next row */
 	DateADT		day;
 	bool		counted;		/* a count set the balance on this day */
-	bool		new_key;		/* the first line of its key */
+	bool		new_key;		/* may be another than the row before had */
 	int64		change;			/* a numeric's address lives in the current
 								 * context */
 	int64		balance;
@@ -57,16 +56,20 @@ typedef struct EcsLedgerRow
 
 /* Makes an empty ledger in the current memory context for keys of the given types */
 extern EcsLedger *ecs_ledger_create(int nkeys, const Oid *types, const Oid *collations,
-									bool numeric, Size limit);
+									bool is_numeric, Size limit);
 
 /*
- * Adds a movement; nulls has a bit for each key column that is NULL.  Values
- * may be changed; what they and a numeric point to is copied.
+ * Adds a movement; there are ECS_KEY_COLUMNS values, of which the first are the
+ * key, and nulls has a bit for each that is NULL.  Values may be changed; what
+ * they and a numeric point to is copied.
  */
 extern void ecs_ledger_add(EcsLedger *ledger, Datum *values, uint32 nulls, EcsCell cell);
 
 extern void ecs_ledger_finish(EcsLedger *ledger);
 extern bool ecs_ledger_next(EcsLedger *ledger, EcsLedgerRow *row);
+
+/* Between rows: whether the same key has another, on which day then tells */
+extern bool ecs_ledger_key_goes_on(EcsLedger *ledger, DateADT *day);
 
 /* Closes temporary files; memory goes with its context */
 extern void ecs_ledger_end(EcsLedger *ledger);

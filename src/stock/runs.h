@@ -1,6 +1,6 @@
 /*
  * runs.h
- *		Sorted runs of cells in temporary files, and their merge.
+ *		The merge of sorted runs.
  *
  * Beyond its limit of memory a ledger writes what it holds as a run, ordered by
  * key and moment, and starts empty again.  In the end the runs are merged.
@@ -9,56 +9,43 @@
 #define ECS_RUNS_H
 
 #include "lib/binaryheap.h"
-#include "storage/buffile.h"
 
-#include "stock/batch.h"
+#include "stock/run.h"
 
-/* A run, and where it is being read */
-typedef struct EcsRun
-{
-	BufFile    *file;
-	MemoryContext context;		/* of the values below */
-	uint64		groups;			/* that follow */
-	uint32		left;			/* cells of this group that follow */
-	uint32		nulls;
-	Datum		values[ECS_KEY_COLUMNS];
-	EcsCell		cell;
-} EcsRun;
+/* The most cells that are handed on at a time */
+#define ECS_MERGED_CELLS	256
 
 typedef struct EcsRuns
 {
 	const EcsKeyType *type;
-	bool numeric;
+	bool		is_numeric;
 	MemoryContext context;
 	EcsRun	   *runs;
 	int			n;
 	int			max;
-	binaryheap *heap;			/* of the runs that are not at their end */
-	bool		top_is_taken;	/* the first of them gave the last cell */
+	binaryheap *heap;			/* of the runs that are not at their end, by
+								 * key and moment */
 
-	/* the cell at hand, which goes with the next one */
-	EcsCell		cell;
-	EcsKey		key;
-	bool		is_new_key;		/* not the key that is kept */
-
-	/* the key that is kept */
-	MemoryContext kept_context;
-	bool		has_kept;
-	uint32		kept_nulls;
-	Datum		kept_values[ECS_KEY_COLUMNS];
+	/* what was handed on, and whether more of that key follows */
+	MemoryContext key_context;
+	Datum		values[ECS_KEY_COLUMNS];
+	uint32		nulls;
+	EcsCell		cells[ECS_MERGED_CELLS];
+	uint32		ncells;
+	bool		continues;
 } EcsRuns;
 
-extern void ecs_runs_init(EcsRuns *runs, const EcsKeyType *type, bool numeric, Size limit);
+extern void ecs_runs_init(EcsRuns *runs, const EcsKeyType *type, bool is_numeric, Size limit);
 
 /* Writes the batch, which is to be emptied then */
 extern void ecs_runs_write(EcsRuns *runs, EcsBatch *batch);
 
-/* Begins to read all; then steps to the next cell, false at the end */
+/*
+ * Begins to read all.  Then hands on the next cells of one key, which are valid
+ * until the next call, or false at the end.
+ */
 extern void ecs_runs_rewind(EcsRuns *runs);
-extern bool ecs_runs_next(EcsRuns *runs);
-
-/* Keeps the key of the cell at hand while the run that gave it goes on */
-extern EcsKey ecs_runs_keep_key(EcsRuns *runs);
+extern bool ecs_runs_next_cells(EcsRuns *runs, EcsKeyCells *group);
 
 /* Closes the files */
 extern void ecs_runs_end(EcsRuns *runs);

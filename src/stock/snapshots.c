@@ -63,7 +63,7 @@ make_lines(EcsLedger *ledger)
 					.next_day = row.day
 			};
 		}
-		if (ledger->numeric)
+		if (ledger->is_numeric)
 		{
 			MemoryContextSwitchTo(batch->context);
 			row.balance = (int64) datumCopy((Datum) row.balance, false, -1);
@@ -128,6 +128,7 @@ next_of_day(EcsSnapshots *snapshots, EcsLedgerRow *row)
 			if (!advance(&snapshots->keys[i], row->day))
 				continue;
 			row->key = ecs_entry_key(ecs_keys_entry(&batch->keys, batch->order[i]));
+			row->new_key = true;
 			row->balance = snapshots->keys[i].balance;
 			return true;
 		}
@@ -141,20 +142,21 @@ next_of_key(EcsSnapshots *snapshots, EcsLedgerRow *row)
 {
 	EcsLedger  *ledger = snapshots->ledger;
 	EcsLedgerRow *line = &snapshots->line;
+	DateADT		until;
 
 	while (snapshots->at_day == snapshots->ndays || snapshots->days[snapshots->at_day] >= snapshots->until)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!ecs_ledger_next(ledger, line))
 			return false;
-		snapshots->until = ledger->has_next && !ledger->next_is_new_key ?
-			ECS_AT_DAY(ledger->next.at) : PG_INT64_MAX;
+		snapshots->until = ecs_ledger_key_goes_on(ledger, &until) ? until : PG_INT64_MAX;
 		if (line->new_key)
 			snapshots->at_day = 0;
 		while (snapshots->at_day < snapshots->ndays && snapshots->days[snapshots->at_day] < line->day)
 			snapshots->at_day++;
 	}
 	*row = *line;
+	row->new_key = true;
 	row->day = snapshots->days[snapshots->at_day++];
 	return true;
 }
