@@ -8,6 +8,7 @@
 #include "catalog/pg_enum.h"
 #include "miscadmin.h"
 #include "utils/datetime.h"
+#include "utils/inval.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -15,6 +16,13 @@
 
 /* 1999-12-27, the Monday on or before day 0 of DateADT (a Saturday) */
 #define MONDAY_BEFORE_EPOCH		(-5)
+
+/* From March of year -4800 (4801 BC) on */
+#define DAYS_BEFORE_EPOCH		(POSTGRES_EPOCH_JDATE + 32044)
+#define MONTHS_BEFORE_YEAR_0	(4800 * 12 - 2)
+
+#define DAYS_PER_400_YEARS		146097
+#define DAYS_PER_4_YEARS		1461
 
 /* Seconds between the epochs of pg_time_t (1970) and TimestampTz (2000) */
 #define EPOCH_SHIFT_SECS \
@@ -29,8 +37,8 @@ floor_div(int64 a, int64 b)
 	return a / b - (a % b < 0);
 }
 
-EcsPeriod
-ecs_period_from_enum(Oid value)
+static EcsPeriod
+find_period(Oid value)
 {
 	HeapTuple	tuple = SearchSysCache1(ENUMOID, ObjectIdGetDatum(value));
 	int			period;
@@ -48,35 +56,85 @@ ecs_period_from_enum(Oid value)
 	return (EcsPeriod) period;
 }
 
+/*
+ * The value that was looked up last, until some enum changes: transition functions
+ * ask for every row, and have no fn_extra to remember it in.
+ */
+static Oid	known_value = InvalidOid;
+static EcsPeriod known_period;
+
+static void
+forget_value(Datum arg, int cacheid, uint32 hashvalue)
+{
+	(void) arg;
+	(void) cacheid;
+	(void) hashvalue;
+	known_value = InvalidOid;
+}
+
+EcsPeriod
+ecs_period_from_enum(Oid value)
+{
+	static bool registered = false;
+
+	if (value == known_value)
+		return known_period;
+	if (!registered)
+		CacheRegisterSyscacheCallback(ENUMOID, forget_value, (Datum) 0);
+	registered = true;
+	known_period = find_period(value);
+	known_value = value;
+	return known_period;
+}
+
+/*
+ * Months and days are counted from March of year -4800, on which four centuries
+ * begin: a leap day is then the last day of a year, and every fifth month begins 153
+ * days after another.  This is j2date() and date2j() without what nobody asks for
+ * here.
+ */
+static int32
+month_index(DateADT day)
+{
+	uint64		since = (uint32) day + DAYS_BEFORE_EPOCH;
+	uint32		century = (4 * since + 3) / DAYS_PER_400_YEARS;
+	uint32		century_day = (4 * since + 3) % DAYS_PER_400_YEARS / 4;
+	uint32		year = (4 * century_day + 3) / DAYS_PER_4_YEARS;
+	uint32		year_day = (4 * century_day + 3) % DAYS_PER_4_YEARS / 4;
+
+	return (century * 100 + year) * 12 + (5 * year_day + 2) / 153 - MONTHS_BEFORE_YEAR_0;
+}
+
+static DateADT
+month_start(int32 index)
+{
+	uint32		since = (uint32) index + MONTHS_BEFORE_YEAR_0;
+	uint32		year = since / 12;
+
+	return year * 365 + year / 4 - year / 100 + year / 400 + (153 * (since % 12) + 2) / 5 - DAYS_BEFORE_EPOCH;
+}
+
 int32
 ecs_period_index(EcsPeriod period, DateADT day)
 {
-	int			year,
-				month,
-				mday;
-
-	if (period == ECS_DAY)
-		return day;
-	if (period == ECS_WEEK)
-		return (int32) floor_div((int64) day - MONDAY_BEFORE_EPOCH, 7);
-
-	j2date(day + POSTGRES_EPOCH_JDATE, &year, &month, &mday);
 	switch (period)
 	{
+		case ECS_DAY:
+			return day;
+		case ECS_WEEK:
+			return (int32) floor_div((int64) day - MONDAY_BEFORE_EPOCH, 7);
 		case ECS_MONTH:
-			return year * 12 + month - 1;
+			return month_index(day);
 		case ECS_QUARTER:
-			return year * 4 + (month - 1) / 3;
+			return (int32) floor_div(month_index(day), 3);
 		default:
-			return year;
+			return (int32) floor_div(month_index(day), 12);
 	}
 }
 
 DateADT
 ecs_period_start(EcsPeriod period, int32 index)
 {
-	int			months;
-
 	switch (period)
 	{
 		case ECS_DAY:
@@ -84,16 +142,12 @@ ecs_period_start(EcsPeriod period, int32 index)
 		case ECS_WEEK:
 			return index * 7 + MONDAY_BEFORE_EPOCH;
 		case ECS_MONTH:
-			months = index;
-			break;
+			return month_start(index);
 		case ECS_QUARTER:
-			months = index * 3;
-			break;
+			return month_start(index * 3);
 		default:
-			months = index * 12;
+			return month_start(index * 12);
 	}
-	return date2j((int) floor_div(months, 12), (int) (months - floor_div(months, 12) * 12) + 1, 1)
-		- POSTGRES_EPOCH_JDATE;
 }
 
 void

@@ -58,7 +58,8 @@ sink_startup(DestReceiver *self, int operation, TupleDesc desc)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("query must be a single SELECT")));
 	receiver->started = true;
-	receiver->sink->start(desc, receiver->sink->state);
+	if (receiver->sink->start != NULL)
+		receiver->sink->start(desc, receiver->sink->state);
 }
 
 static void
@@ -159,6 +160,9 @@ ecs_whole_rows_pay(Oid relation, const AttrNumber *columns, int ncolumns)
 	if ((relkind != RELKIND_RELATION && relkind != RELKIND_MATVIEW) ||
 		pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		return false;
+	for (int i = 0; i < ncolumns; i++)
+		if (columns[i] < 0)
+			return false;		/* a system column is in no row of SELECT * */
 	rel = table_open(relation, AccessShareLock);
 	pays = has_plain_rows(rel) && !is_covered(rel, columns, ncolumns);
 	table_close(rel, NoLock);

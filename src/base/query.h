@@ -10,8 +10,8 @@
 #include "nodes/params.h"
 
 /*
- * What becomes of the rows.  "start" is told their shape before the first one;
- * "row" is called in a memory context that is emptied before the next row, so
+ * What becomes of the rows.  "start", if not NULL, is told their shape before the
+ * first one; "row" is called in a memory context that is emptied before the next row, so
  * whatever it keeps it allocates in a context of its own.
  */
 typedef struct EcsRowSink
