@@ -33,8 +33,6 @@
 
 #include "base/compat.h"
 
-#include "base/compat.h"
-
 #define ECS_ACTIVITY_VERSION	1
 #define ECS_ACTIVITY_HEADER		5
 
@@ -95,21 +93,77 @@ ecs_next_weeks(EcsWeekReader *reader, EcsWeeks *weeks)
 {
 	const uint8 *next = reader->next;
 	const uint8 *end = reader->end;
+	int32		week = reader->week;
+	uint8		byte;
 	int			shift;
 
-	for (shift = 0; next < end && *next >= 0x80; shift += 6)
-		reader->week += (int32) (*next++ & 0x3F) << shift;
-	if (next >= end)
+	if (next == end)
 		return false;
+	byte = *next++;
+	for (shift = 0; byte >= 0x80 && next < end; shift += 6)
+	{
+		week += (int32) (byte & 0x3F) << shift;
+		byte = *next++;
+	}
 
-	weeks->days = *next++;
-	weeks->week = reader->week;
+	weeks->days = byte & ECS_FULL_WEEK;
+	weeks->week = week;
 	weeks->count = 1;
 	for (shift = 0; next < end && *next >= 0xC0; shift += 6)
 		weeks->count += (int32) (*next++ & 0x3F) << shift;
-	reader->week += weeks->count;
+	reader->week = week + weeks->count;
 	reader->next = next;
 	return true;
+}
+
+static inline DateADT
+ecs_weeks_first_day(const EcsWeeks *weeks)
+{
+	return ecs_week_start(weeks->week) + pg_rightmost_one_pos32(weeks->days);
+}
+
+static inline DateADT
+ecs_weeks_last_day(const EcsWeeks *weeks)
+{
+	return ecs_week_start(weeks->week + weeks->count - 1) + pg_leftmost_one_pos32(weeks->days);
+}
+
+/* The first day not before one that is not after the last */
+static inline DateADT
+ecs_weeks_day_from(const EcsWeeks *weeks, DateADT day)
+{
+	EcsWeeks	rest = *weeks;
+
+	if (day > ecs_week_start(weeks->week))
+	{
+		rest.week = ecs_week_of(day);
+		rest.days &= ECS_FULL_WEEK << (day - ecs_week_start(rest.week));
+		if (rest.days == 0)
+		{
+			rest.week++;
+			rest.days = weeks->days;
+		}
+	}
+	return ecs_weeks_first_day(&rest);
+}
+
+/* The last day before one that is after the first */
+static inline DateADT
+ecs_weeks_day_before(const EcsWeeks *weeks, DateADT day)
+{
+	EcsWeeks	rest = *weeks;
+
+	if (day <= ecs_weeks_last_day(weeks))
+	{
+		rest.count = ecs_week_of(day - 1) - weeks->week + 1;
+		rest.days &= ECS_FULL_WEEK >> (6 - (day - 1 - ecs_week_start(ecs_week_of(day - 1))));
+		if (rest.days == 0)
+		{
+			rest.count--;
+			rest.days = weeks->days;
+		}
+	}
+	return ecs_weeks_last_day(&rest);
 }
 
 /* A walk over the stretches of consecutive days of a value */

@@ -37,8 +37,6 @@ static const char *const status_labels[] = {"never", "new", "retained", "resurre
 /* What a call looks up in the catalog once */
 typedef struct StatusCache
 {
-	Oid			period_oid;
-	EcsPeriod	period;
 	Oid			status_oids[lengthof(status_labels)];	/* of the enum's values */
 } StatusCache;
 
@@ -48,17 +46,6 @@ get_cache(FunctionCallInfo fcinfo)
 	if (fcinfo->flinfo->fn_extra == NULL)
 		fcinfo->flinfo->fn_extra = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(StatusCache));
 	return fcinfo->flinfo->fn_extra;
-}
-
-static EcsPeriod
-get_period(StatusCache *cache, Oid oid)
-{
-	if (cache->period_oid != oid)
-	{
-		cache->period = ecs_period_from_enum(oid);
-		cache->period_oid = oid;
-	}
-	return cache->period;
 }
 
 static Datum
@@ -115,7 +102,7 @@ Datum
 ecs_activity_status(PG_FUNCTION_ARGS)
 {
 	StatusCache *cache = get_cache(fcinfo);
-	EcsPeriod	period = get_period(cache, PG_GETARG_OID(2));
+	EcsPeriod	period = ecs_period_from_enum(PG_GETARG_OID(2));
 	Status		status = status_in(PG_GETARG_ACTIVITY(0), period, index_of_arg(period, PG_GETARG_DATEADT(1)));
 
 	return status_datum(cache, get_func_rettype(fcinfo->flinfo->fn_oid), status);
@@ -125,6 +112,7 @@ ecs_activity_status(PG_FUNCTION_ARGS)
 typedef struct StatusCall
 {
 	StatusCache cache;
+	EcsPeriod	period;
 	int32		index;			/* the next period, and the one to stop at */
 	int32		end;
 	EcsRunReader runs;
@@ -148,12 +136,13 @@ begin_statuses(FunctionCallInfo fcinfo)
 {
 	StatusCall *state = palloc0(sizeof(StatusCall));
 	struct varlena *activity = (struct varlena *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0));
-	EcsPeriod	period = get_period(&state->cache, PG_GETARG_OID(1));
+	EcsPeriod	period = ecs_period_from_enum(PG_GETARG_OID(1));
 	DateADT		since = PG_GETARG_DATEADT(2);
 	DateADT		until = PG_GETARG_DATEADT(3);
 	DateADT		first,
 				previous_start;
 
+	state->period = period;
 	state->index = index_of_arg(period, since);
 	ecs_check_day(until);
 	state->end = until > since ? index_of_arg(period, until - 1) + 1 : state->index;
@@ -199,8 +188,8 @@ ecs_activity_statuses(PG_FUNCTION_ARGS)
 	if (state->index >= state->end)
 		SRF_RETURN_DONE(call);
 
-	start = ecs_period_start(state->cache.period, state->index);
-	now = active_before(state, ecs_period_start(state->cache.period, state->index + 1), start);
+	start = ecs_period_start(state->period, state->index);
+	now = active_before(state, ecs_period_start(state->period, state->index + 1), start);
 	values[0] = DateADTGetDatum(start);
 	values[1] = status_datum(&state->cache, TupleDescAttr(call->tuple_desc, 1)->atttypid,
 							 classify(now, state->previous, state->earlier));
@@ -218,7 +207,7 @@ Datum
 ecs_activity_churn_stats(PG_FUNCTION_ARGS)
 {
 	struct varlena *activity = PG_GETARG_ACTIVITY(0);
-	EcsPeriod	period = get_period(get_cache(fcinfo), PG_GETARG_OID(2));
+	EcsPeriod	period = ecs_period_from_enum(PG_GETARG_OID(2));
 	int32		index = index_of_arg(period, PG_GETARG_DATEADT(1));
 	TupleDesc	desc;
 	DateADT		last;
