@@ -21,14 +21,14 @@ count_user(const EcsUser *user, void *state)
 
 	if (first >= 0 && ECS_HAS_BIT(user->bits, ECS_SLOT + first))
 	{
-		growth->fresh[first]++;
-		growth->signed_up[first] += signed_up;
+		growth->fresh[first] += user->users;
+		growth->signed_up[first] += signed_up ? user->users : 0;
 	}
 	ecs_read_slots(&reader, user, &growth->window);
 	while ((slot = ecs_next_slot(&reader)) >= 0)
 	{
-		growth->active[slot]++;
-		growth->retained[slot] += previous == slot - 1;
+		growth->active[slot] += user->users;
+		growth->retained[slot] += previous == slot - 1 ? user->users : 0;
 		previous = slot;
 	}
 }

@@ -28,11 +28,12 @@ ecs_count_first(EcsGrowth *growth, const EcsUser *user, bool *signed_up)
 	int			column = ecs_column_slot(user, &growth->window, growth->source);
 	int			first = Min(active, column);
 
-	growth->older += active < 0;
+	if (active < 0)
+		growth->older += user->users;
 	if (first < 0)
-		growth->known++;
+		growth->known += user->users;
 	else
-		growth->seen[first]++;
+		growth->seen[first] += user->users;
 	*signed_up = column == first;
 	return first;
 }

@@ -39,18 +39,18 @@ count_cohort_user(const EcsUser *user, void *state)
 	{
 		for (i = 0; i < count; i++)
 		{
-			cohorts->users[cohorts->slots[i]]++;
+			cohorts->users[cohorts->slots[i]] += user->users;
 			for (j = i; j < count; j++)
-				cohorts->retained[cohorts->slots[i] * slots + cohorts->slots[j]]++;
+				cohorts->retained[cohorts->slots[i] * slots + cohorts->slots[j]] += user->users;
 		}
 		return;
 	}
 	first = Min(ecs_first_active_slot(user), ecs_column_slot(user, &cohorts->window, cohorts->source));
 	if (first < 0)
 		return;
-	cohorts->users[first]++;
+	cohorts->users[first] += user->users;
 	for (i = 0; i < count; i++)
-		cohorts->retained[(Size) first * slots + cohorts->slots[i]]++;
+		cohorts->retained[first * slots + cohorts->slots[i]] += user->users;
 }
 
 /* retention_cohorts(source, user, time, period, since, until, zone, first_seen_by, column, recurring) */

@@ -92,36 +92,38 @@ ecs_cover_days(EcsGrowthCounts *counts, DateADT first, DateADT last)
 EcsGrowthCounts *
 ecs_add_user(EcsGrowthCounts *counts, const struct varlena *activity)
 {
-	EcsRunReader runs;
-	DateADT		first,
-				last;
-	DateADT		end;			/* of the period "index" */
-	int32		base,
-				index;
+	int32		base = counts->users > 0 ? ecs_first_period(counts) : 0;
+	int32		index = 0;		/* of the last period that the user was active
+								 * in */
+	DateADT		end = PG_INT32_MIN; /* of that period */
+	EcsWeekReader reader;
+	EcsWeeks	weeks;
 
-	if (!ecs_first_day(activity, &first) || !ecs_last_day(activity, &last))
-		return counts;
-	counts = ecs_cover_days(counts, first, last);
-	counts->users++;
-
-	base = ecs_first_period(counts);
-	index = ecs_period_index(counts->period, first);
-	end = ecs_period_start(counts->period, index + 1);
-	counts->periods[index - base].active++;
-	counts->periods[index - base].fresh++;
-	ecs_read_runs(&runs, activity);
-	while (ecs_next_run(&runs, &first, &last))
+	ecs_read_weeks(&reader, activity);
+	while (ecs_next_weeks(&reader, &weeks))
 	{
-		CHECK_FOR_INTERRUPTS();
+		DateADT		first = ecs_weeks_first_day(&weeks);
+		DateADT		last = ecs_weeks_last_day(&weeks);
+
+		if (counts->users == 0 || first < counts->first_day || last > counts->last_day)
+		{
+			counts = ecs_cover_days(counts, first, last);
+			base = ecs_first_period(counts);
+		}
 		while (last >= end)
 		{
-			int32		previous = index++;
+			int32		previous = index;
+			bool		is_first = end == PG_INT32_MIN;
+			EcsPeriodCounts *count;
 
-			if (first >= end)
-				index = ecs_period_index(counts->period, first);
+			CHECK_FOR_INTERRUPTS();
+			index = ecs_period_index(counts->period, ecs_weeks_day_from(&weeks, end));
 			end = ecs_period_start(counts->period, index + 1);
-			counts->periods[index - base].active++;
-			counts->periods[index - base].retained += index == previous + 1;
+			count = &counts->periods[index - base];
+			count->active++;
+			count->fresh += is_first;
+			count->retained += !is_first && index == previous + 1;
+			counts->users += is_first;
 		}
 	}
 	return counts;

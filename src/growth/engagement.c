@@ -31,17 +31,17 @@ count_trailing_user(const EcsUser *user, void *state)
 	ecs_read_slots(&reader, user, &trailing->window);
 	while ((slot = ecs_next_slot(&reader)) >= 0)
 	{
-		trailing->daily[slot]++;
+		trailing->daily[slot] += user->users;
 		if (slot > end)
 		{
 			if (begin >= 0)
-				ecs_count_stretch(trailing->active, slots, begin, end);
+				ecs_count_stretch(trailing->active, slots, begin, end, user->users);
 			begin = slot;
 		}
 		end = slot + trailing->window_days;
 	}
 	if (begin >= 0)
-		ecs_count_stretch(trailing->active, slots, begin, end);
+		ecs_count_stretch(trailing->active, slots, begin, end, user->users);
 }
 
 /* rolling_active(source, user, time, window_days, since, until, zone) */
@@ -107,8 +107,8 @@ count_engaged_user(const EcsUser *user, void *state)
 	{
 		int			period = engagement->period_of_day[slot];
 
-		engagement->days[period]++;
-		engagement->users[period] += period != last;
+		engagement->days[period] += user->users;
+		engagement->users[period] += period != last ? user->users : 0;
 		last = period;
 	}
 }
@@ -178,8 +178,8 @@ count_active_days(const EcsUser *user, void *state)
 
 	for (word = 1; word < words; word++)
 		days += pg_popcount64(user->bits[word]);
-	curve->users[days]++;
-	curve->all += days > 0;
+	curve->users[days] += user->users;
+	curve->all += days > 0 ? user->users : 0;
 }
 
 /* power_curve(source, user, time, days, as_of, zone) */

@@ -10,8 +10,12 @@
  *		engagement.c	rolling_active, stickiness, power_curve
  *		cohorts.c		retention_cohorts
  *		lists.c			churned_users, resurrected_users, inactive_users
- *		source.c		reading users and their days, as bits
+ *		source.c		a table of users and days: its columns, its first and last day
+ *		scan.c			reading it, by events.c or kept.c, as bits per user
+ *		events.c		days of users from events
+ *		kept.c			days of users from one activity each
  *		usertable.c		the users of a stream of events
+ *		masktable.c		the same where a word suffices for a user's bits
  *		counts.c		counts of users per period as a value, which add up
  *		counts_io.c		its text and binary forms
  *		aggregate.c		growth_agg, growth_union_agg, growth_rows
@@ -154,13 +158,13 @@ ecs_next_slot(EcsSlotReader *reader)
  * until they are added up.
  */
 static inline void
-ecs_count_stretch(int64 *counts, int slots, int begin, int end)
+ecs_count_stretch(int64 *counts, int slots, int begin, int end, int64 users)
 {
 	end = Min(end, slots);
 	if (begin < end)
 	{
-		counts[begin]++;
-		counts[end]--;
+		counts[begin] += users;
+		counts[end] -= users;
 	}
 }
 
@@ -205,7 +209,7 @@ typedef struct EcsGrowth
 
 extern void ecs_init_growth(EcsGrowth *growth, const EcsSource *source);
 
-/* Count when a user was first seen; returns the slot, -1 if before the window */
+/* Count when users were first seen; returns the slot, -1 if before the window */
 extern int	ecs_count_first(EcsGrowth *growth, const EcsUser *user, bool *signed_up);
 
 /* The classes of one slot, compared with the one "step" slots earlier */

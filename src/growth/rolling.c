@@ -59,12 +59,12 @@ count_rolling_user(const EcsUser *user, void *state)
 
 	if (count > 0 && first >= 0)
 	{
-		ecs_count_stretch(growth->fresh, slots, begins[0], first + step);
+		ecs_count_stretch(growth->fresh, slots, begins[0], first + step, user->users);
 		if (signed_up)
-			ecs_count_stretch(growth->signed_up, slots, begins[0], first + step);
+			ecs_count_stretch(growth->signed_up, slots, begins[0], first + step, user->users);
 	}
 	for (now = 0; now < count; now++)
-		ecs_count_stretch(growth->active, slots, begins[now], ends[now]);
+		ecs_count_stretch(growth->active, slots, begins[now], ends[now], user->users);
 
 	/*
 	 * who is active now and was "step" days ago: the stretches against
@@ -75,7 +75,7 @@ count_rolling_user(const EcsUser *user, void *state)
 		int			begin = Max(begins[now], begins[then] + step);
 		int			end = Min(ends[now], ends[then] + step);
 
-		ecs_count_stretch(growth->retained, slots, begin, end);
+		ecs_count_stretch(growth->retained, slots, begin, end, user->users);
 		if (ends[now] < ends[then] + step)
 			now++;
 		else

@@ -7,6 +7,8 @@
 #define ECS_GROWTH_SOURCE_H
 
 #include "access/attnum.h"
+#include "utils/timestamp.h"
+
 #include "base/calendar.h"
 
 /* in the order of the SQL enum "first_seen_source" */
@@ -36,6 +38,21 @@ typedef struct EcsDayColumn
 	EcsZone		zone;
 } EcsDayColumn;
 
+/* The day of a value of a column; false: it is infinite */
+static inline bool
+ecs_column_day(EcsDayColumn *column, Datum value, DateADT *day)
+{
+	if (column->kind == ECS_FROM_DATE)
+	{
+		*day = DatumGetDateADT(value);
+		return !DATE_NOT_FINITE(*day);
+	}
+	if (TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(value)))
+		return false;
+	*day = ecs_local_day(&column->zone, DatumGetTimestampTz(value));
+	return true;
+}
+
 typedef struct EcsSource
 {
 	Oid			relation;
@@ -62,20 +79,25 @@ typedef struct EcsWindow
 	DateADT		end;
 	int			slots;
 	int32	   *slot_of_day;	/* of begin + i */
-	bool		dates;			/* whether the dates of EcsUser are wanted */
+	bool		dates;			/* whether key and dates of EcsUser are wanted */
 	DateADT		since;			/* events of earlier days are ignored;
 								 * ECS_NO_DAY: none is */
 } EcsWindow;
 
-#define ECS_BIT_PRESENT		0	/* always set */
+#define ECS_BIT_PRESENT		0	/* says nothing; set in what a table of users
+								 * holds */
 #define ECS_BIT_BEFORE		1	/* active before the window */
 #define ECS_SLOT			2
 #define ECS_NO_DAY			PG_INT32_MIN
 
+/* A user or, where there are few slots and bits are all that is told, all users with the same */
 typedef struct EcsUser
 {
-	Datum		key;
 	const uint64 *bits;
+	int64		users;			/* 1, or how many */
+
+	/* only where dates are wanted */
+	Datum		key;
 	DateADT		first_seen;		/* from the column, ECS_NO_DAY where that is
 								 * NULL */
 	DateADT		last_before;	/* last day before the window */
@@ -95,7 +117,7 @@ extern void ecs_source_open(EcsSource *source, Oid relation, const char *user_co
 /* The days of the first and of the last event; false: there is none.  Inside SPI */
 extern bool ecs_source_bounds(EcsSource *source, DateADT *first, DateADT *last);
 
-/* Call a function once for each user who was active before the window's end.  Inside SPI */
+/* Call a function with each user who was active before the window's end.  Inside SPI */
 extern void ecs_source_scan(EcsSource *source, const EcsWindow *window, EcsUserFunction function, void *state);
 
 #endif							/* ECS_GROWTH_SOURCE_H */

@@ -334,6 +334,8 @@ CREATE TABLE child (more text, user_id bigint, event_time timestamptz, other tex
 INSERT INTO parent SELECT 'p', event_time, user_id FROM ev WHERE user_id % 2 = 0;
 INSERT INTO child (user_id, event_time) SELECT user_id, event_time FROM ev WHERE user_id % 2 = 0 IS NOT TRUE;
 SELECT differing('parent', 'user_id', 'event_time') AS inherited;
+-- and columns that are in no row
+SELECT max(active), sum(first_seen) FROM growth_accounting('ev', 'tableoid', 'event_time');
 GRANT SELECT (user_id, event_time) ON ev TO growth_reader;
 SET ROLE growth_reader;
 SELECT count(*) > 0 AS two_columns FROM growth_accounting('ev', 'user_id', 'event_time');

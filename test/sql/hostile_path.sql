@@ -95,6 +95,15 @@ INSERT INTO ecommerce.inventory_event (event_type, event_time, product_id, quant
 INSERT INTO social.content_event (event_time, event_type, viewer_id) VALUES ('2024-02-15 UTC', 'login', 1);
 CALL ecomsocial.refresh_model('ecommerce');
 CALL ecomsocial.refresh_model('social');
+-- growth: of times that are compared in SQL, some of them infinite, and of activity
+CREATE TABLE public.visit (user_id bigint, event_time timestamptz);
+CREATE INDEX ON public.visit (event_time);
+INSERT INTO public.visit VALUES (1, '2024-01-05 UTC'), (1, '2024-02-05 UTC'), (2, '2024-02-01 UTC'), (2, 'infinity');
+CREATE TABLE public.kept AS SELECT user_id, ecomsocial.activity_agg(ecomsocial.rollup_day(event_time, 'UTC')) AS days FROM public.visit WHERE pg_catalog.isfinite(event_time) GROUP BY 1;
+SELECT g.active, g.retained FROM ecomsocial.growth_accounting('public.visit', 'user_id', 'event_time') g;
+SELECT count(*) FROM ecomsocial.growth_accounting('public.visit', 'user_id', 'event_time', first_seen_by => 'window'),
+    ecomsocial.rolling_active('public.kept', 'user_id', 'days', 7), ecomsocial.growth_rows((SELECT ecomsocial.growth_agg(days, 'month') FROM public.kept));
+SELECT count(*) FROM ecomsocial.power_curve('public.visit', 'user_id', 'event_time'), ecomsocial.churned_users('public.visit', 'user_id', 'event_time', 'month', '2024-03-01', NULL::bigint);
 \pset tuples_only on
 SELECT pg_catalog.format('SELECT %L, pg_catalog.count(t) FROM %I.%s t;', object, schema, object) AS report
 FROM (SELECT 'ecommerce' AS schema, * FROM ecomsocial.model_contents('ecommerce') UNION ALL
