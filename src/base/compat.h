@@ -95,6 +95,13 @@
 #define ecs_index_beginscan(rel, index, snapshot, nkeys) index_beginscan(rel, index, snapshot, nkeys, 0)
 #define ecs_init_range_table(estate, rte, perminfos) ExecInitRangeTable(estate, list_make1(rte), perminfos)
 #endif
+/* 16 tells whether only summarizing indexes need the row */
+#if PG_VERSION_NUM >= 160000
+#define ecs_insert_index_tuples(target, slot, estate) ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL, false)
+#else
+#define ecs_insert_index_tuples(target, slot, estate) ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL)
+#endif
+
 #if PG_VERSION_NUM < 160000
 #undef ecs_init_range_table
 #define ecs_init_range_table(estate, rte, perminfos) ((void) (perminfos), ExecInitRangeTable(estate, list_make1(rte)))

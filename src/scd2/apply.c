@@ -216,7 +216,7 @@ replace_version(EcsScd2Direct *direct, Update *update, const EcsScd2Event *event
 		ecs_scd2_form_closed(direct->table, from, update->old, update->closed);
 	ecs_scd2_direct_update(direct, update->old, update->new);
 	if (ends)
-		ecs_scd2_direct_insert(direct, update->closed);
+		ecs_scd2_direct_insert_later(direct, update->closed);
 }
 
 /* Where the current version begins after an event */

@@ -2,10 +2,11 @@
  * direct.c
  *		Reading and writing versions at the level of the executor.
  *
- * Rows are written as the logical replication worker applies changes: row
- * triggers, constraints, generated columns and indexes are the executor's own
- * work, and no statement is set up for them.  What the worker does not do must
- * not be needed: statement triggers other than ours, which know that they miss
+ * Rows are written as the logical replication worker applies changes, and
+ * closed versions as COPY writes rows, many together: row triggers,
+ * constraints, generated columns and indexes are the executor's own work, and
+ * no statement is set up for them.  What worker and COPY do not do must not be
+ * needed: statement triggers other than ours, which know that they miss
  * nothing; BEFORE ROW triggers of others, which may skip the row or change its
  * period; rules; the routing of partitions; and the checks of a transaction
  * with one snapshot.
@@ -22,6 +23,7 @@
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
 #include "miscadmin.h"
 #include "parser/parse_relation.h"
 #include "storage/lmgr.h"
@@ -113,6 +115,33 @@ typedef struct Writing
 	void	   *arg;
 } Writing;
 
+/*
+ * Store the rows that wait: a page of them is one change of the page, and one
+ * record of the log.  Indexes and row triggers follow row by row.
+ */
+static void
+insert_waiting(EcsScd2Direct *direct)
+{
+	EState	   *estate = direct->estate;
+	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+
+	table_multi_insert(direct->rel, direct->waiting, direct->nwaiting, GetCurrentCommandId(true), 0, NULL);
+	for (int i = 0; i < direct->nwaiting; i++)
+	{
+		TupleTableSlot *slot = direct->waiting[i];
+		List	   *recheck = NIL;
+
+		if (direct->target->ri_NumIndices > 0)
+			recheck = ecs_insert_index_tuples(direct->target, slot, estate);
+		ExecARInsertTriggers(estate, direct->target, slot, recheck, NULL);
+		ExecClearTuple(slot);
+		ResetPerTupleExprContext(estate);
+	}
+	MemoryContextSwitchTo(caller);
+	direct->nwaiting = 0;
+	direct->waiting_size = 0;
+}
+
 static void
 write_rows(void *arg)
 {
@@ -120,6 +149,8 @@ write_rows(void *arg)
 
 	AfterTriggerBeginQuery();
 	writing->write(&writing->direct, writing->arg);
+	if (writing->direct.nwaiting > 0)
+		insert_waiting(&writing->direct);
 	AfterTriggerEndQuery(writing->direct.estate);
 }
 
@@ -138,13 +169,48 @@ ecs_scd2_write_directly(EcsScd2 *table, Relation rel, const bool *given, Oid rol
 void
 ecs_scd2_direct_update(EcsScd2Direct *direct, TupleTableSlot *old, TupleTableSlot *new)
 {
+	new->tts_tableOid = direct->table->relid;
 	ExecSimpleRelationUpdate(direct->target, direct->estate, &direct->epq, old, new);
 }
 
 void
 ecs_scd2_direct_insert(EcsScd2Direct *direct, TupleTableSlot *slot)
 {
+	slot->tts_tableOid = direct->table->relid;
 	ExecSimpleRelationInsert(direct->target, direct->estate, slot);
+}
+
+/* A slot of its own for a row that waits */
+static TupleTableSlot *
+waiting_slot(EcsScd2Direct *direct)
+{
+	MemoryContext caller;
+	TupleTableSlot **slot = &direct->waiting[direct->nwaiting++];
+
+	if (*slot == NULL)
+	{
+		caller = MemoryContextSwitchTo(direct->estate->es_query_cxt);
+		*slot = table_slot_create(direct->rel, &direct->estate->es_tupleTable);
+		MemoryContextSwitchTo(caller);
+	}
+	return *slot;
+}
+
+void
+ecs_scd2_direct_insert_later(EcsScd2Direct *direct, TupleTableSlot *row)
+{
+	const TupleConstr *constraints = RelationGetDescr(direct->rel)->constr;
+	TupleTableSlot *slot = waiting_slot(direct);
+
+	ExecCopySlot(slot, row);
+	slot->tts_tableOid = direct->table->relid;
+	if (constraints && constraints->has_generated_stored)
+		ExecComputeStoredGenerated(direct->target, direct->estate, slot, CMD_INSERT);
+	if (constraints)
+		ExecConstraints(direct->target, slot, direct->estate);
+	direct->waiting_size += ExecFetchSlotHeapTuple(slot, true, NULL)->t_len;
+	if (direct->nwaiting == ECS_SCD2_WAITING || direct->waiting_size > ECS_SCD2_WAITING_SIZE)
+		insert_waiting(direct);
 }
 
 void

@@ -239,6 +239,9 @@ extern void ecs_scd2_name_store(const char *name, TupleDesc desc, Tuplestorestat
 /*
  * direct.c
  */
+#define ECS_SCD2_WAITING		256
+#define ECS_SCD2_WAITING_SIZE	65536
+
 typedef struct EcsScd2Direct
 {
 	EcsScd2    *table;
@@ -246,6 +249,10 @@ typedef struct EcsScd2Direct
 	EState	   *estate;
 	ResultRelInfo *target;
 	EPQState	epq;
+	/* rows that are to be inserted together, and their bytes */
+	TupleTableSlot *waiting[ECS_SCD2_WAITING];
+	int			nwaiting;
+	Size		waiting_size;
 } EcsScd2Direct;
 
 /* Whether nothing stands in the way of writing so */
@@ -259,6 +266,9 @@ extern void ecs_scd2_write_directly(EcsScd2 *table, Relation rel, const bool *gi
 									void (*write) (EcsScd2Direct *direct, void *arg), void *arg);
 extern void ecs_scd2_direct_update(EcsScd2Direct *direct, TupleTableSlot *old, TupleTableSlot *new);
 extern void ecs_scd2_direct_insert(EcsScd2Direct *direct, TupleTableSlot *slot);
+
+/* The row is copied, and is in the table when the function above is through */
+extern void ecs_scd2_direct_insert_later(EcsScd2Direct *direct, TupleTableSlot *row);
 
 /* Finds the current version of a key and locks it, waiting for others */
 extern bool ecs_scd2_lock_current(EcsScd2 *table, Relation rel, const Datum *keys, TupleTableSlot *slot);

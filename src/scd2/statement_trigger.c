@@ -143,10 +143,7 @@ ends_any(const Replaced *replaced)
 static void
 insert_closed(TupleTableSlot *closed, void *arg)
 {
-	EcsScd2Direct *direct = arg;
-
-	ecs_scd2_direct_insert(direct, closed);
-	ResetPerTupleExprContext(direct->estate);
+	ecs_scd2_direct_insert_later(arg, closed);
 }
 
 /*
