@@ -73,6 +73,31 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION scd2_require_owner(regclass) IS 'part of the functions that lay out, prune and forget: an error if the caller does not own the table';
 
+CREATE FUNCTION scd2_registered(rel regclass) RETURNS scd2_table
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t ecomsocial.scd2_table;
+	gone text;
+BEGIN
+	SELECT * INTO t FROM ecomsocial.scd2_table s WHERE s.rel = scd2_registered.rel;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'table % is not versioned', rel USING ERRCODE = 'object_not_in_prerequisite_state',
+			HINT = 'Call ecomsocial.scd2_enable first.';
+	END IF;
+	SELECT min(quote_ident(n)) INTO gone
+	FROM unnest(t.key_columns || t.history_columns || t.overwrite_columns || t.fixed_columns
+		|| ARRAY[t.valid_from, t.valid_to, t.is_current, t.updated_at, t.sequence_by, t.created_at]) n
+	WHERE n IS NOT NULL AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = t.rel AND a.attname = n AND NOT a.attisdropped);
+	IF gone IS NOT NULL THEN
+		RAISE EXCEPTION 'versioned table % has no column %', rel, gone USING ERRCODE = 'undefined_column',
+			DETAIL = 'The column has a role in the table''s history, and was renamed or dropped.',
+			HINT = 'Call ecomsocial.scd2_disable and then ecomsocial.scd2_enable with the columns of today.';
+	END IF;
+	RETURN t;
+END $$;
+COMMENT ON FUNCTION scd2_registered(regclass) IS
+	'part of scd2_refresh and of the functions that read: the registration of a table; an error where there is none, or a column is gone';
+
 CREATE FUNCTION scd2_key_operators(rel regclass) RETURNS TABLE (n bigint, name name, operator text, type text)
 LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT k.n, a.attname, format('OPERATOR(%I.%s)', ns.nspname, o.oprname), format_type(a.atttypid, a.atttypmod)

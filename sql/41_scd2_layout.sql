@@ -123,6 +123,11 @@ BEGIN
 		RAISE EXCEPTION 'unique index % would allow one version only', bad USING ERRCODE = 'invalid_table_definition',
 			HINT = format('Make it a partial index, WHERE %I.', is_current);
 	END IF;
+	SELECT string_agg(quote_ident(o.conname), ', ') INTO bad FROM pg_constraint o
+	WHERE o.conrelid = rel AND o.contype = 'f' AND (o.confupdtype NOT IN ('a', 'r') OR o.confdeltype NOT IN ('a', 'r'));
+	IF bad IS NOT NULL THEN
+		RAISE NOTICE 'what foreign key % does ON UPDATE or ON DELETE will fail: versions that ended keep their reference', bad;
+	END IF;
 END $$;
 COMMENT ON FUNCTION scd2_check_columns(regclass, name[], name[], name[], name[], name, name, name, name, name, name, boolean) IS 'part of scd2_enable: an error if a column cannot have its role, or an index would allow one version only';
 
@@ -212,9 +217,55 @@ BEGIN
 		RAISE EXCEPTION 'table % cannot be the hub of %', hub, rel USING ERRCODE = 'invalid_table_definition',
 			HINT = format('Its primary key must be (%s), with the same types.', keys);
 	END IF;
-	EXECUTE format('INSERT INTO %1$s (%2$s) SELECT DISTINCT %2$s FROM %3$s ON CONFLICT DO NOTHING', hub, keys, rel);
 END $$;
-COMMENT ON FUNCTION scd2_make_hub(regclass, name[], regclass) IS 'part of scd2_enable: the hub, made or found fit, with a row for each key';
+COMMENT ON FUNCTION scd2_make_hub(regclass, name[], regclass) IS 'part of scd2_enable and scd2_refresh: the hub, made or found fit';
+
+CREATE FUNCTION scd2_make_memory(rel regclass, key name[], sequence_by name) RETURNS regclass
+LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT ecomsocial.scd2_make_table(rel, '_events', key, format(', at timestamptz, kind text NOT NULL CHECK (kind IN (''row'', ''delete'', ''first'')), sequence %s',
+		coalesce((SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = sequence_by), 'bigint')), ', at')
+$$;
+COMMENT ON FUNCTION scd2_make_memory(regclass, name[], name) IS 'part of scd2_enable and scd2_refresh: the table that remembers events without a trace';
+
+CREATE FUNCTION scd2_fit_keys(rel regclass, key name[], other regclass) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	col name;
+	wanted text;
+BEGIN
+	FOR col, wanted IN SELECT a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a JOIN pg_attribute o ON o.attname = a.attname
+			WHERE a.attrelid = rel AND o.attrelid = other AND a.attname = ANY (key) AND (a.atttypid, a.atttypmod) <> (o.atttypid, o.atttypmod) LOOP
+		EXECUTE format('ALTER TABLE %s ALTER COLUMN %I TYPE %s', other, col, wanted);
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION scd2_fit_keys(regclass, name[], regclass) IS 'part of scd2_refresh: gives the key columns of a hub or memory the types of the table''s';
+
+CREATE FUNCTION scd2_refresh_keys(rel regclass) RETURNS void
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t ecomsocial.scd2_table;
+	hub regclass;
+	remembered regclass;
+	keys text;
+BEGIN
+	t := ecomsocial.scd2_registered(rel);
+	SELECT c.oid INTO hub FROM pg_class c WHERE c.oid = t.hub;
+	hub := coalesce(hub, ecomsocial.scd2_make_table(rel, '_hub', t.key_columns, '', ''));
+	PERFORM ecomsocial.scd2_fit_keys(rel, t.key_columns, hub);
+	hub := ecomsocial.scd2_make_hub(rel, t.key_columns, hub);
+	SELECT string_agg(quote_ident(k), ', ' ORDER BY n) INTO keys FROM unnest(t.key_columns) WITH ORDINALITY u (k, n);
+	EXECUTE format('INSERT INTO %1$s (%2$s) SELECT %2$s FROM %3$s EXCEPT SELECT %2$s FROM %1$s ON CONFLICT DO NOTHING', hub, keys, rel);
+	IF t.remembered IS NOT NULL THEN
+		SELECT c.oid INTO remembered FROM pg_class c WHERE c.oid = t.remembered;
+		remembered := coalesce(remembered, ecomsocial.scd2_make_memory(rel, t.key_columns, t.sequence_by));
+		PERFORM ecomsocial.scd2_fit_keys(rel, t.key_columns, remembered);
+	END IF;
+	IF (hub, remembered) IS DISTINCT FROM (t.hub, t.remembered) THEN
+		PERFORM ecomsocial.scd2_register(rel, hub, remembered, t.key_columns, t.history_columns, t.overwrite_columns, t.fixed_columns,
+			t.valid_from, t.valid_to, t.is_current, t.updated_at, t.sequence_by, t.created_at, t.open_start);
+	END IF;
+END $$;
+COMMENT ON FUNCTION scd2_refresh_keys(regclass) IS 'part of scd2_refresh: hub and memory are there, have the types of the table, and the hub has each key';
 
 CREATE FUNCTION scd2_enable(rel regclass, key name[], history name[] DEFAULT NULL, overwrite name[] DEFAULT '{}', fixed name[] DEFAULT '{}',
 	valid_from name DEFAULT 'valid_from', valid_to name DEFAULT 'valid_to', is_current name DEFAULT 'is_current',
@@ -243,8 +294,7 @@ BEGIN
 	PERFORM ecomsocial.scd2_make_key(rel, key, valid_from, valid_to, is_current);
 	hub := ecomsocial.scd2_make_hub(rel, key, hub);
 	IF out_of_order THEN
-		remembered := ecomsocial.scd2_make_table(rel, '_events', key, format(', at timestamptz, kind text NOT NULL CHECK (kind IN (''row'', ''delete'', ''first'')), sequence %s',
-			coalesce((SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = sequence_by), 'bigint')), ', at');
+		remembered := ecomsocial.scd2_make_memory(rel, key, sequence_by);
 	END IF;
 	PERFORM ecomsocial.scd2_register(rel, hub, remembered, key, history, overwrite, fixed, valid_from, valid_to, is_current,
 		updated_at, sequence_by, created_at, open_start);
@@ -269,16 +319,15 @@ DECLARE
 	columns text[];
 	present text[];
 	parameters text;
+	types text;
 	conditions text;
 	at text;
+	made oid[] := '{}';
 BEGIN
-	SELECT * INTO t FROM ecomsocial.scd2_table s WHERE s.rel = scd2_refresh.rel;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'table % is not versioned', rel USING ERRCODE = 'object_not_in_prerequisite_state',
-			HINT = 'Call ecomsocial.scd2_enable first.';
-	END IF;
+	t := ecomsocial.scd2_registered(rel);
 	SELECT * INTO c FROM pg_class p WHERE p.oid = rel;
 	PERFORM ecomsocial.scd2_require_owner(rel);
+	PERFORM ecomsocial.scd2_refresh_keys(rel);
 	SELECT quote_ident(n.nspname) INTO namespace FROM pg_namespace n WHERE n.oid = c.relnamespace;
 	self := format('%s.%I', namespace, c.relname);
 	owner := quote_ident(pg_get_userbyid(c.relowner));
@@ -318,17 +367,29 @@ BEGIN
 	END LOOP;
 
 	-- string bodies follow added and dropped columns by themselves, and are inlined
-	SELECT string_agg(format('%I %s', o.name, o.type), ', ' ORDER BY o.n), string_agg(format('w.%I %s $%s', o.name, o.operator, o.n + 1), ' AND ' ORDER BY o.n)
-	INTO parameters, conditions FROM ecomsocial.scd2_key_operators(rel) o;
+	SELECT string_agg(format('%I %s', o.name, o.type), ', ' ORDER BY o.n), string_agg(o.type, ', ' ORDER BY o.n),
+		string_agg(format('w.%I %s $%s', o.name, o.operator, o.n + 1), ' AND ' ORDER BY o.n)
+	INTO parameters, types, conditions FROM ecomsocial.scd2_key_operators(rel) o;
 	at := CASE WHEN 'at' = ANY (t.key_columns) THEN 'moment timestamptz' ELSE 'at timestamptz' END;
-	FOR parameters, filter IN VALUES
-			(at, format('SELECT v.* FROM %s v WHERE v.%I OPERATOR(pg_catalog.<=) $1 AND v.%I OPERATOR(pg_catalog.>) $1',
+	FOR parameters, types, filter IN VALUES
+			(at, 'timestamptz', format('SELECT v.* FROM %s v WHERE v.%I OPERATOR(pg_catalog.<=) $1 AND v.%I OPERATOR(pg_catalog.>) $1',
 				self, t.valid_from, t.valid_to)),
-			(at || ', ' || parameters, format('SELECT v.* FROM (SELECT w.* FROM %1$s w WHERE %2$s AND w.%3$I OPERATOR(pg_catalog.>) $1
+			(at || ', ' || parameters, 'timestamptz, ' || types, format('SELECT v.* FROM (SELECT w.* FROM %1$s w WHERE %2$s AND w.%3$I OPERATOR(pg_catalog.>) $1
 				ORDER BY w.%3$I LIMIT 1) v WHERE v.%4$I OPERATOR(pg_catalog.<=) $1', self, conditions, t.valid_to, t.valid_from)) LOOP
 		view := format('%s.%I', namespace, c.relname || '_as_of');
 		EXECUTE format('CREATE OR REPLACE FUNCTION %s(%s) RETURNS SETOF %s LANGUAGE sql STABLE PARALLEL SAFE AS %L', view, parameters, self, filter);
 		EXECUTE format('ALTER FUNCTION %s(%s) OWNER TO %s', view, parameters, owner);
+		made := made || format('%s(%s)', view, types)::regprocedure::oid;
+	END LOOP;
+
+	-- those of another name, or of another type of the key, look for what is not there
+	FOR view IN SELECT p.oid::regprocedure::text FROM pg_proc p WHERE p.prorettype = c.reltype AND p.proretset
+			AND p.proname LIKE '%\_as\_of' AND p.prosrc LIKE 'SELECT v.* FROM %' AND p.oid <> ALL (made) LOOP
+		BEGIN
+			EXECUTE format('DROP FUNCTION %s', view);
+		EXCEPTION WHEN dependent_objects_still_exist THEN
+			RAISE NOTICE 'function % does not fit the table any more, and stays: other objects use it', view;
+		END;
 	END LOOP;
 END $$;
 COMMENT ON FUNCTION scd2_refresh(regclass) IS

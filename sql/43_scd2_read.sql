@@ -4,11 +4,15 @@
 -- What the functions below know of a table: the statement's pieces.
 CREATE FUNCTION scd2_describe(rel regclass, OUT t scd2_table, OUT self text, OUT keys text, OUT key_object text, OUT compared name[])
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	gone regclass;
 BEGIN
-	SELECT * INTO t FROM ecomsocial.scd2_table s WHERE s.rel = scd2_describe.rel;
-	IF t.rel IS NULL THEN
-		RAISE EXCEPTION 'table % is not versioned', rel USING ERRCODE = 'object_not_in_prerequisite_state',
-			HINT = 'Call ecomsocial.scd2_enable first.';
+	t := ecomsocial.scd2_registered(rel);
+	SELECT r INTO gone FROM unnest(ARRAY[t.hub, t.remembered]) r WHERE r IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = r);
+	IF FOUND THEN
+		RAISE EXCEPTION 'relation with OID % does not exist', gone::oid USING ERRCODE = 'undefined_table',
+			DETAIL = format('It belonged to versioned table %s, and was dropped.', rel),
+			HINT = 'Call ecomsocial.scd2_refresh, which makes it anew.';
 	END IF;
 	self := rel::text;
 	SELECT string_agg(quote_ident(k), ', ' ORDER BY n), format('jsonb_build_object(%s)', string_agg(format('%L, v.%I', k, k), ', ' ORDER BY n))

@@ -474,6 +474,7 @@ first_start(const EcsScd2Batch *batch)
 static uint64
 insert_rows(EcsScd2Batch *batch, const char *rows, bool back)
 {
+	EcsScd2Mode mode = batch->timed ? ECS_SCD2_WRITING : back ? ECS_SCD2_PLAIN : ECS_SCD2_UNSEEN;
 	EcsScd2    *table = batch->table;
 	StringInfoData columns;
 	StringInfoData values;
@@ -499,7 +500,7 @@ insert_rows(EcsScd2Batch *batch, const char *rows, bool back)
 										  columns.data, batch->timed ? first_start(batch) : "NULL", values.data, rows,
 										  !back ? "" : ecs_scd2_sql(table,
 																	" LEFT JOIN LATERAL (SELECT * FROM {table} o WHERE {match o s} ORDER BY o.{to} DESC LIMIT 1) f ON true")),
-							 batch->timed ? ECS_SCD2_WRITING : ECS_SCD2_PLAIN, InvalidOid, InvalidSnapshot);
+							 mode, InvalidOid, InvalidSnapshot);
 }
 
 /* Where the table remembers: the true time of events whose version was made to begin earlier */
@@ -523,6 +524,7 @@ insert_new(EcsScd2Batch *batch, EcsScd2Sorter *known)
 	if (known->counts[CLASS_NEW] > 0)
 	{
 		ecs_scd2_name_class(known, CLASS_NEW, "scd2_fresh");
+		ecs_scd2_make_hub_rows(batch->table, "scd2_fresh");
 		batch->counts[ECS_SCD2_INSERTED] += insert_rows(batch, "scd2_fresh", false);
 		remember_first(batch, "scd2_fresh");
 	}

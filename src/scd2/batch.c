@@ -255,3 +255,11 @@ ecs_scd2_name_query(EcsScd2Batch *batch, const char *name, const char *sql, Oid 
 	ecs_scd2_name_class(sorter, 0, name);
 	return sorter->counts[0];
 }
+
+void
+ecs_scd2_make_hub_rows(EcsScd2 *table, const char *rows)
+{
+	ecs_scd2_run_once(table,
+					  ecs_scd2_sql(table, "INSERT INTO {hub} ({keys}) SELECT DISTINCT {keys s} FROM {1} s ORDER BY {keys s} ON CONFLICT DO NOTHING", rows),
+					  ECS_SCD2_PLAIN, table->hub_owner, InvalidSnapshot);
+}

@@ -80,6 +80,12 @@ extern void ecs_scd2_name_class(EcsScd2Sorter *sorter, int class, const char *na
 extern uint64 ecs_scd2_name_query(EcsScd2Batch *batch, const char *name, const char *sql, Oid role);
 
 /*
+ * Hub rows of keys before their versions, which may refer to the hub
+ * themselves, as nodes of a tree do.
+ */
+extern void ecs_scd2_make_hub_rows(EcsScd2 *table, const char *rows);
+
+/*
  * event.c
  */
 typedef struct EcsScd2Event

@@ -309,6 +309,7 @@ write_target(EcsScd2 *table)
 		"WHERE NOT EXISTS (SELECT FROM scd2_old o WHERE {match n o} AND n.{to} {=} o.{to})"
 	};
 
+	ecs_scd2_make_hub_rows(table, "scd2_target");
 	for (int i = 0; i < (int) lengthof(statements); i++)
 		ecs_scd2_run_once(table, ecs_scd2_sql(table, statements[i]), ECS_SCD2_APPLYING, table->owner, InvalidSnapshot);
 }

@@ -7,6 +7,11 @@
  * type 1 column sets it too.  So each start is noted as (hash of root and key)
  * -> valid_from; the version in hand is mine if its valid_from is the noted
  * one.  Notes of a subtransaction are undone when it aborts.
+ *
+ * An INSERT is noted before it is known whether the row goes in: ON CONFLICT
+ * may find another, which begins at the same moment.  Such a note holds for a
+ * row that has the xmin of this transaction too, and becomes an ordinary one
+ * when that is seen or the INSERT is through.
  */
 #include "postgres.h"
 
@@ -22,6 +27,7 @@ typedef struct Note
 {
 	uint64		key;
 	TimestampTz from;			/* NOTE_NONE: no longer mine */
+	bool		tried;			/* by an INSERT that may not have come to pass */
 	char		status;
 } Note;
 
@@ -43,6 +49,7 @@ typedef struct NoteUndo
 {
 	uint64		key;
 	TimestampTz from;
+	bool		tried;
 	int			level;
 } NoteUndo;
 
@@ -51,6 +58,8 @@ static note_hash * notes = NULL;	/* in TopTransactionContext, as is the
 static NoteUndo *undo = NULL;
 static int	undo_count = 0;
 static int	undo_size = 0;
+static bool tried_any = false;
+static bool changed_inside = false;
 static bool callbacks_registered = false;
 
 static TimestampTz
@@ -58,7 +67,7 @@ noted_start(uint64 key)
 {
 	Note	   *note = notes ? note_lookup(notes, key) : NULL;
 
-	return note ? note->from : NOTE_NONE;
+	return note && !note->tried ? note->from : NOTE_NONE;
 }
 
 static void
@@ -70,6 +79,7 @@ forget_notes(XactEvent event, void *arg)
 		notes = NULL;
 		undo = NULL;
 		undo_count = undo_size = 0;
+		tried_any = changed_inside = false;
 	}
 }
 
@@ -85,8 +95,10 @@ end_subtransaction(SubXactEvent event, SubTransactionId id, SubTransactionId par
 		while (undo_count > 0 && undo[undo_count - 1].level >= level)
 		{
 			NoteUndo   *last = &undo[--undo_count];
+			Note	   *note = note_lookup(notes, last->key);
 
-			note_lookup(notes, last->key)->from = last->from;
+			note->from = last->from;
+			note->tried = last->tried;
 		}
 	else if (event == SUBXACT_EVENT_COMMIT_SUB)
 		for (int i = undo_count - 1; i >= 0 && undo[i].level >= level; i--)
@@ -94,7 +106,7 @@ end_subtransaction(SubXactEvent event, SubTransactionId id, SubTransactionId par
 }
 
 static void
-note_start(uint64 key, TimestampTz from)
+note_start(uint64 key, TimestampTz from, bool tried)
 {
 	int			level = GetCurrentTransactionNestLevel();
 	Note	   *note;
@@ -122,9 +134,10 @@ note_start(uint64 key, TimestampTz from)
 	if (level > 1)
 		undo[undo_count++] = (NoteUndo)
 	{
-		key, note->from, level
+		key, note->from, found && note->tried, level
 	};
 	note->from = from;
+	note->tried = tried;
 }
 
 /* The name of a key among the notes: collisions of 64 bits are not feared */
@@ -170,6 +183,20 @@ ecs_scd2_is_mine(const EcsScd2 *table, const Datum *values, TimestampTz from)
 	return notes != NULL && noted_start(key_hash(table, values)) == from;
 }
 
+void
+ecs_scd2_settle(const EcsScd2 *table, const Datum *values, TimestampTz from, TransactionId xmin)
+{
+	uint64		key;
+	Note	   *note;
+
+	if (!tried_any)
+		return;
+	key = key_hash(table, values);
+	note = note_lookup(notes, key);
+	if (note && note->tried && note->from == from && TransactionIdIsCurrentTransactionId(xmin))
+		note_start(key, from, false);
+}
+
 bool
 ecs_scd2_has_started(void)
 {
@@ -179,13 +206,35 @@ ecs_scd2_has_started(void)
 void
 ecs_scd2_note_started(const EcsScd2 *table, const Datum *values, TimestampTz from)
 {
-	note_start(key_hash(table, values), from);
+	note_start(key_hash(table, values), from, false);
+}
+
+void
+ecs_scd2_note_tried(const EcsScd2 *table, const Datum *values, TimestampTz from)
+{
+	uint64		key = key_hash(table, values);
+
+	if (noted_start(key) == NOTE_NONE)
+		note_start(key, from, true);
+	tried_any = true;
 }
 
 void
 ecs_scd2_note_ended(const EcsScd2 *table, const Datum *values)
 {
-	note_start(key_hash(table, values), NOTE_NONE);
+	note_start(key_hash(table, values), NOTE_NONE, false);
+}
+
+void
+ecs_scd2_note_changed_inside(void)
+{
+	changed_inside = true;
+}
+
+bool
+ecs_scd2_changed_inside(void)
+{
+	return changed_inside;
 }
 
 TimestampTz
@@ -196,7 +245,7 @@ ecs_scd2_next_start(const EcsScd2 *table, const Datum *values, TimestampTz start
 	if (noted_start(key) != started)
 	{
 		started = ecs_scd2_start_after(started);
-		note_start(key, started);
+		note_start(key, started, false);
 	}
 	return started;
 }

@@ -68,6 +68,16 @@ get_time(const Datum *values, AttrNumber attnum)
 	return DatumGetTimestampTz(values[attnum - 1]);
 }
 
+/* Whether the row has a key: if not, the primary key rejects it */
+static bool
+has_key(const EcsScd2 *table, const Row *row)
+{
+	for (int i = 0; i < table->nkeys; i++)
+		if (row->nulls[table->keys[i] - 1])
+			return false;
+	return true;
+}
+
 /* A new row is current; it begins now unless it says otherwise */
 static void
 version_insert(const EcsScd2 *table, Relation rel, Row *row)
@@ -88,6 +98,8 @@ version_insert(const EcsScd2 *table, Relation rel, Row *row)
 	set_column(row, table->from, TimestampTzGetDatum(from));
 	set_column(row, table->to, TimestampTzGetDatum(DT_NOEND));
 	set_column(row, table->current, BoolGetDatum(true));
+	if (has_key(table, row))
+		ecs_scd2_note_tried(table, row->values, from);
 }
 
 static void
@@ -178,6 +190,17 @@ version_update(const EcsScd2 *table, Relation rel, const Datum *old_values, cons
 		set_column(row, table->from, TimestampTzGetDatum(from));
 }
 
+/* Whether an INSERT of this transaction made the old row */
+static void
+settle_old(const EcsScd2 *table, TriggerData *trigger)
+{
+	TupleTableSlot *old = trigger->tg_trigslot;
+
+	slot_getallattrs(old);
+	ecs_scd2_settle(table, old->tts_values, get_time(old->tts_values, table->from),
+					HeapTupleHeaderGetXmin(trigger->tg_trigtuple->t_data));
+}
+
 static HeapTuple
 version_tuple(const EcsScd2 *table, TriggerData *trigger)
 {
@@ -192,10 +215,7 @@ version_tuple(const EcsScd2 *table, TriggerData *trigger)
 	memcpy(row.values, new->tts_values, table->natts * sizeof(Datum));
 	memcpy(row.nulls, new->tts_isnull, table->natts * sizeof(bool));
 	if (update)
-	{
-		slot_getallattrs(old);
 		version_update(table, rel, old->tts_values, old->tts_isnull, &row);
-	}
 	else
 		version_insert(table, rel, &row);
 	return row.touched ? heap_form_tuple(RelationGetDescr(rel), row.values, row.nulls) : tuple;
@@ -208,6 +228,7 @@ ecs_scd2_version_row(PG_FUNCTION_ARGS)
 	Relation	rel;
 	HeapTuple	tuple;
 	EcsScd2    *table;
+	EcsScd2Mode mode;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		ereport(ERROR,
@@ -216,15 +237,15 @@ ecs_scd2_version_row(PG_FUNCTION_ARGS)
 	rel = trigger->tg_relation;
 	tuple = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
 	table = ecs_scd2_require(rel);
-	if (ecs_scd2_mode(table) != ECS_SCD2_PLAIN || !ecs_scd2_versioning(rel))
+	mode = ecs_scd2_mode(table);
+	if ((mode != ECS_SCD2_PLAIN && mode != ECS_SCD2_UNSEEN) || !ecs_scd2_versioning(rel))
 		return PointerGetDatum(tuple);
 	ecs_scd2_require_guard(table, rel);
-	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
-	{
-		slot_getallattrs(trigger->tg_trigslot);
-		if (!TIMESTAMP_IS_NOEND(get_time(trigger->tg_trigslot->tts_values, table->to)))
-			reject_closed(table, rel, trigger->tg_trigslot->tts_values);
-		return PointerGetDatum(tuple);
-	}
-	return PointerGetDatum(version_tuple(table, trigger));
+	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		settle_old(table, trigger);
+	if (!TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		return PointerGetDatum(version_tuple(table, trigger));
+	if (!TIMESTAMP_IS_NOEND(get_time(trigger->tg_trigslot->tts_values, table->to)))
+		reject_closed(table, rel, trigger->tg_trigslot->tts_values);
+	return PointerGetDatum(tuple);
 }

@@ -108,8 +108,8 @@ static struct
 	int			depth;			/* of triggers, that the mode is for */
 }			running;
 
-static int
-trigger_depth(void)
+int
+ecs_scd2_trigger_depth(void)
 {
 	LOCAL_FCINFO(fcinfo, 0);
 
@@ -120,7 +120,7 @@ trigger_depth(void)
 EcsScd2Mode
 ecs_scd2_mode(const EcsScd2 *table)
 {
-	if (running.root != table->root || trigger_depth() != running.depth)
+	if (running.root != table->root || ecs_scd2_trigger_depth() != running.depth)
 		return ECS_SCD2_PLAIN;
 	return running.mode;
 }
@@ -139,7 +139,7 @@ ecs_scd2_do(const EcsScd2 *table, EcsScd2Mode mode, Oid role, void (*action) (vo
 	{
 		running.root = table->root;
 		running.mode = mode;
-		running.depth = trigger_depth() + 1;
+		running.depth = ecs_scd2_trigger_depth() + 1;
 		if (OidIsValid(role))
 			SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
 		action(arg);

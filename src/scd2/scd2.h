@@ -202,6 +202,21 @@ extern void ecs_scd2_note_started(const EcsScd2 *table, const Datum *values, Tim
 extern void ecs_scd2_note_ended(const EcsScd2 *table, const Datum *values);
 
 /*
+ * An INSERT that may meet another row.  Triggers on the row run before it is
+ * known to be through: when they come upon a row that begins there, its xmin
+ * tells whether it is the one.
+ */
+extern void ecs_scd2_note_tried(const EcsScd2 *table, const Datum *values, TimestampTz from);
+extern void ecs_scd2_settle(const EcsScd2 *table, const Datum *values, TimestampTz from, TransactionId xmin);
+
+/*
+ * A trigger changed a version that this transaction started, so perhaps one
+ * that a statement further up is still to close the predecessor of.
+ */
+extern void ecs_scd2_note_changed_inside(void);
+extern bool ecs_scd2_changed_inside(void);
+
+/*
  * Where a version that follows one begun at "started" begins now: there too, if
  * this transaction started that one.  The start is noted.
  */
@@ -211,18 +226,23 @@ extern TimestampTz ecs_scd2_next_start(const EcsScd2 *table, const Datum *values
  * run.c
  *
  * How the triggers of one table look at the statement that runs.  Plain DML is
- * versioned; closed copies pass; a write of the engine brings its own
- * valid_from, and what it replaces is copied; the rows of an apply are final.
+ * versioned, also where the engine inserts keys that were never seen; closed
+ * copies pass; a write of the engine brings its own valid_from, and what it
+ * replaces is copied; the rows of an apply are final.
  */
 typedef enum EcsScd2Mode
 {
 	ECS_SCD2_PLAIN,
+	ECS_SCD2_UNSEEN,
 	ECS_SCD2_COPYING,
 	ECS_SCD2_WRITING,
 	ECS_SCD2_APPLYING
 } EcsScd2Mode;
 
 extern EcsScd2Mode ecs_scd2_mode(const EcsScd2 *table);
+
+/* How deep we are in triggers, as pg_trigger_depth() */
+extern int	ecs_scd2_trigger_depth(void);
 
 /* Calls a function in a mode, as a role (InvalidOid: the current one); both end with it, also by an error */
 extern void ecs_scd2_do(const EcsScd2 *table, EcsScd2Mode mode, Oid role, void (*action) (void *), void *arg);

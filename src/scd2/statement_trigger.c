@@ -307,12 +307,12 @@ after_insert(EcsScd2 *table, TriggerData *trigger, EcsScd2Mode mode)
 		return;
 	ecs_scd2_name_store("scd2_new", RelationGetDescr(trigger->tg_relation), trigger->tg_newtable);
 	new_keys = ecs_scd2_run(table, ECS_SCD2_HUB, NULL);
-	if (mode != ECS_SCD2_PLAIN)
+	if (mode != ECS_SCD2_PLAIN && mode != ECS_SCD2_UNSEEN)
 		return;
 	note_inserted(table, trigger);
 	if (table->remembered && (table->open_start || table->created))
 		ecs_scd2_run(table, ECS_SCD2_REMEMBER_FIRST, NULL);
-	if (new_keys < count)
+	if (mode == ECS_SCD2_PLAIN && new_keys < count)
 		adjust_reopened(table);
 }
 
@@ -339,7 +339,9 @@ after_replace(EcsScd2 *table, TriggerData *trigger, EcsScd2Mode mode)
 		}
 		tuplestore_end(replaced.unchanged);
 	}
-	if (replaced.mine_changed)
+	if (replaced.mine_changed && ecs_scd2_trigger_depth() > 1)
+		ecs_scd2_note_changed_inside();
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) && (replaced.mine_changed || ecs_scd2_changed_inside()))
 	{
 		ecs_scd2_name_store("scd2_new", desc, trigger->tg_newtable);
 		join_equal(table);

@@ -69,8 +69,8 @@ needed_name(Oid relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid),
-				 errdetail("It belongs to a versioned table, and was dropped."),
-				 errhint("Call ecomsocial.scd2_disable and then ecomsocial.scd2_enable.")));
+				 errdetail("It belonged to a versioned table, and was dropped."),
+				 errhint("Call ecomsocial.scd2_refresh, which makes it anew.")));
 	return ecs_relation_name(relid);
 }
 
@@ -213,8 +213,8 @@ name_relations(EcsScd2 *table, Relation rel, Oid root, Oid hub, Oid remembered)
 	table->owner = ecs_relation_owner(root);
 	table->name = needed_name(root);
 	table->hub = hub;
-	table->hub_owner = ecs_relation_owner(hub);
 	table->hub_name = needed_name(hub);
+	table->hub_owner = ecs_relation_owner(hub);
 	table->remembered = remembered;
 	if (OidIsValid(remembered))
 		table->remembered_name = needed_name(remembered);

@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -152,11 +153,13 @@ apply_to(EcsScd2Batch *batch, const EcsScd2Event *event, TupleTableSlot *old, Ec
 	EcsScd2    *table = batch->table;
 	TimestampTz started,
 				from;
+	bool		isnull;
 
 	if (!ecs_scd2_lock_current(table, batch->rel, event->values, old))
 		return false;
 	slot_getallattrs(old);
 	started = from = DatumGetTimestampTz(old->tts_values[table->from - 1]);
+	ecs_scd2_settle(table, old->tts_values, started, DatumGetTransactionId(slot_getsysattr(old, MinTransactionIdAttributeNumber, &isnull)));
 	*action = ecs_scd2_compare(batch, event, old);
 	if (*action == ECS_SCD2_CHANGED)
 		from = batch->timed ? event->at : ecs_scd2_next_start(table, old->tts_values, started);
@@ -220,9 +223,9 @@ insert_directly(EcsScd2Batch *batch, const EcsScd2Event *event)
 	ecs_scd2_put_value(new, table->to, TimestampTzGetDatum(DT_NOEND));
 	ecs_scd2_put_value(new, table->current, BoolGetDatum(true));
 	ExecStoreVirtualTuple(new);
-	ecs_scd2_write_directly(table, batch->rel, batch->given, InvalidOid, write_replacement, &replacement);
 	if (!batch->timed)
 		ecs_scd2_note_started(table, new->tts_values, from);
+	ecs_scd2_write_directly(table, batch->rel, batch->given, InvalidOid, write_replacement, &replacement);
 	ExecDropSingleTupleTableSlot(new);
 	return true;
 }
