@@ -1,7 +1,8 @@
 -- scd2: what stands around a versioned table, and what is done to it: triggers
 -- of the user's, foreign keys, cursors, COPY FREEZE, changes of the schema.
 SET client_min_messages = warning;
-SET search_path = public, ecomsocial;
+CREATE SCHEMA around;
+SET search_path = around, public, ecomsocial;
 
 CREATE FUNCTION refusal(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE state text; message text; hint text;
@@ -178,25 +179,26 @@ SELECT scd2_refresh('lost');
 INSERT INTO lost (k, a) VALUES (5000000000, 'big');
 SELECT scd2_upsert('lost', '{"k": 5000000000, "a": "late"}', '2024-01-01');
 SELECT p.oid::regprocedure FROM pg_proc p WHERE proname LIKE 'lost%' ORDER BY 1;
-CREATE SCHEMA elsewhere;
+CREATE SCHEMA around_elsewhere;
 ALTER TABLE lost RENAME TO found;
-ALTER TABLE found SET SCHEMA elsewhere;
-UPDATE elsewhere.found SET a = 'moved' WHERE k = 5000000000 AND is_current;
+ALTER TABLE found SET SCHEMA around_elsewhere;
+UPDATE around_elsewhere.found SET a = 'moved' WHERE k = 5000000000 AND is_current;
 SELECT count(*) FROM lost_current WHERE a = 'moved';
-SELECT scd2_refresh('elsewhere.found');
+SELECT scd2_refresh('around_elsewhere.found');
 SELECT p.oid::regprocedure FROM pg_proc p WHERE proname ~ '^(lost|found)_' ORDER BY 1;
-SELECT a FROM elsewhere.found_as_of(now(), 5000000000);
-SELECT * FROM scd2_validate('elsewhere.found');
+SELECT a FROM around_elsewhere.found_as_of(now(), 5000000000);
+SELECT * FROM scd2_validate('around_elsewhere.found');
 -- a function that fits no more but is in use stays
-CREATE VIEW use AS SELECT * FROM elsewhere.found_as_of(now());
-ALTER TABLE elsewhere.found RENAME TO again;
-SELECT scd2_refresh('elsewhere.again');
+CREATE VIEW use AS SELECT * FROM around_elsewhere.found_as_of(now());
+ALTER TABLE around_elsewhere.found RENAME TO again;
+SELECT scd2_refresh('around_elsewhere.again');
 SELECT p.oid::regprocedure FROM pg_proc p WHERE proname ~ '^(found|again)_' ORDER BY 1;
 
 -- Rights: a policy for each command, and a function with its owner's rights
 CREATE ROLE scd2_keeper;
 CREATE ROLE scd2_guest;
-GRANT CREATE, USAGE ON SCHEMA public TO scd2_keeper;
+GRANT CREATE, USAGE ON SCHEMA around TO scd2_keeper;
+GRANT USAGE ON SCHEMA around TO scd2_guest;
 SET ROLE scd2_keeper;
 CREATE TABLE kept (k int PRIMARY KEY, a text, owner text DEFAULT current_user);
 SELECT scd2_enable('kept', '{k}');
@@ -206,7 +208,7 @@ CREATE POLICY r ON kept FOR SELECT USING (true);
 CREATE POLICY i ON kept FOR INSERT WITH CHECK (a <> 'forbidden' AND is_current);
 CREATE POLICY u ON kept FOR UPDATE USING (owner = current_user) WITH CHECK (a <> 'forbidden');
 CREATE POLICY d ON kept FOR DELETE USING (a = 'done');
-CREATE FUNCTION done(key int) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$ UPDATE public.kept_current SET a = 'done' WHERE k = key $$;
+CREATE FUNCTION done(key int) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$ UPDATE around.kept_current SET a = 'done' WHERE k = key $$;
 INSERT INTO kept (k, a) VALUES (1, 'a');
 UPDATE kept_current SET a = 'b';
 DELETE FROM kept_current;
