@@ -21,6 +21,10 @@ SQL_FILES   = $(wildcard $(SQL_MODULES:%=sql/%.sql))
 
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*/*.c)))
 
+# A caller's DATA names a file of orders for the demo and the tests; PGXS has a DATA of its own.
+ORDERS     := $(DATA)
+demo test: export DATA = $(ORDERS)
+
 DATA        = $(wildcard sql/upgrade/ecomsocial--*.sql)
 DATA_built  = $(EXTSCRIPT)
 EXTRA_CLEAN = ecomsocial--*.sql results output_iso

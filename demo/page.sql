@@ -19,12 +19,12 @@ SELECT pg_temp.tiles($$
                             min(period_start) AS first, max(period_start) AS last
                      FROM average_order_value WHERE period = 'month' AND dimension = 'all') s,
          (SELECT count(*) AS customers, count(*) FILTER (WHERE orders > 1) AS again FROM customer_purchase_history WHERE orders > 0) c,
-         LATERAL (VALUES ('Net sales', pg_temp.short(net), format('%s to %s', to_char(first, 'Mon YYYY'), to_char(last, 'Mon YYYY'))),
+         LATERAL (VALUES ('Net sales', pg_temp.short(net), to_char(first, 'Mon YYYY') || ' to ' || to_char(last, 'Mon YYYY')),
                          ('Orders', pg_temp.grouped(orders), 'with a paid line'),
-                         ('Order value', pg_temp.grouped(round((gross - discount) / orders, 2)), 'mean, before returns'),
-                         ('Returned', round(-100 * returns / (gross - discount), 1) || ' %', 'of sales after discounts'),
+                         ('Order value', pg_temp.grouped(round((gross - discount) / nullif(orders, 0), 2)), 'mean, before returns'),
+                         ('Returned', round(-100 * returns / nullif(gross - discount, 0), 1) || ' %', 'of sales after discounts'),
                          ('Customers', pg_temp.grouped(customers), 'with an order, known by id'),
-                         ('Came back', round(100.0 * again / customers, 1) || ' %', 'of them ordered again')) v $$);
+                         ('Came back', round(100.0 * again / nullif(customers, 0), 1) || ' %', 'of them ordered again')) v $$);
 
 SELECT '<div class="grid">';
 SELECT pg_temp.chart('Net sales by category', 'by week, the six largest categories below the top; the first and the last week may be short', 'bar', $$
@@ -60,7 +60,7 @@ SELECT pg_temp.chart('What customers become worth', 'net sales so far per custom
 SELECT pg_temp.table_of('Campaigns', 'money of the attributed lines; all sales of its days beside those of as many days before: what to compare with, not what the campaign caused', $$
     SELECT campaign_name AS campaign, first_day, CASE WHEN is_over THEN last_day::text ELSE 'open' END AS last_day, orders, customers, new_customers,
            round(net_sales) AS net_sales, round(discount) AS discount, round(aov, 2) AS order_value, round(100 * share_of_sales, 1) AS "share of sales, %",
-           round(all_sales) AS all_sales, round(baseline_sales) AS all_sales_before, round(100 * change_of_sales, 1) AS "change, %"
+           round(all_sales) AS all_sales, CASE WHEN is_over THEN round(baseline_sales) END AS all_sales_before, CASE WHEN is_over THEN round(100 * change_of_sales, 1) END AS "change, %"
     FROM campaign_effectiveness ORDER BY first_day $$, true);
 \else
 SELECT pg_temp.figure('Campaigns', 'The file tells of none.', '', true);

@@ -9,6 +9,7 @@ RETURN replace(replace(replace(replace(value, '&', '&amp;'), '<', '&lt;'), '>', 
 CREATE FUNCTION pg_temp.short(value numeric) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN abs(value) >= 1e6 THEN trim_scale(round(value / 1e6, 2)) || 'M'
             WHEN abs(value) >= 1e4 THEN trim_scale(round(value / 1e3, 1)) || 'k'
+            WHEN abs(value) >= 1e3 THEN to_char(value, 'FM9,999')
             ELSE trim_scale(round(value, 2))::text END;
 
 -- 1234567.5 as 1,234,567.5, for tables
@@ -63,6 +64,10 @@ BEGIN
                     FROM (SELECT *, min(r) OVER (PARTITION BY series) AS first_row
                           FROM (SELECT q.*, row_number() OVER () AS r FROM (%s) q (series, x, y)) q) q', query);
     DELETE FROM point WHERE y IS NULL;
+    IF NOT EXISTS (SELECT FROM point) THEN
+        DROP TABLE point;
+        RETURN pg_temp.figure(title, sentence, NULL);
+    END IF;
     CREATE TEMP TABLE series ON COMMIT DROP AS
     SELECT DISTINCT ON (n) n, series AS name, coalesce(colours[n], pg_temp.colour(n)) AS colour, y AS latest FROM point ORDER BY n, x DESC;
     SELECT string_agg(format('<li><i style="background:%s"></i>%s%s</li>', colour, pg_temp.esc(name),
@@ -84,7 +89,7 @@ BEGIN
     ), scale AS (
         SELECT *, 500.0 / (x1 - x0 + width) AS per_day, 200 / (y1 - y0) AS per_unit FROM axis
     ), placed AS (
-        SELECT n, series, x AS day, y AS value, round(48 + per_day * (x - x0 + 0.5 * width), 1) AS px, round(per_day * 0.8 * width, 1) AS pw,
+        SELECT n, series, x AS day, y AS value, round(48 + per_day * (x - x0 + 0.5 * width), 1) AS px, round(least(per_day * 0.8 * width, 60), 1) AS pw,
                round(12 + per_unit * (y1 - y), 1) AS py, round(per_unit * abs(y), 1) AS high,
                round(12 + per_unit * (y1 - (sum(y) OVER (PARTITION BY x, y < 0 ORDER BY n))), 1) AS stack
         FROM point, scale
@@ -98,12 +103,14 @@ BEGIN
                                           WHEN n = 1 OR to_char(day, 'MM') = '01' THEN to_char(day, 'Mon ’YY') ELSE to_char(day, 'Mon') END), '' ORDER BY day)
             FROM scale, pg_temp.days(x0, x1) WITH ORDINALITY t (day, n))
         || CASE kind WHEN 'line' THEN
-               (SELECT string_agg(format('<polyline points="%s" stroke="%s"><title>%s</title></polyline>', points, colour, pg_temp.esc(name)), '' ORDER BY n DESC)
-                FROM (SELECT n, string_agg(px || ',' || py, ' ' ORDER BY day) AS points FROM placed GROUP BY n) l JOIN series USING (n))
+               (SELECT string_agg(format('<g stroke="%1$s" fill="%1$s"><title>%2$s</title><polyline points="%3$s"/><circle cx="%4$s" cy="%5$s" r="2"/></g>',
+                                         colour, pg_temp.esc(name), points, last[2], last[3]), '' ORDER BY n DESC)
+                FROM (SELECT n, string_agg(px || ',' || py, ' ' ORDER BY day) AS points, max(ARRAY[extract(epoch FROM day), px, py]) AS last
+                      FROM placed GROUP BY n) l JOIN series USING (n))
            ELSE
-               (SELECT string_agg(format('<rect x="%s" y="%s" width="%s" height="%s" fill="%s"><title>%s, %s: %s</title></rect>',
+               (SELECT coalesce(string_agg(format('<rect x="%s" y="%s" width="%s" height="%s" fill="%s"><title>%s, %s: %s</title></rect>',
                                          px - pw / 2, CASE WHEN value < 0 THEN stack - high ELSE stack END, pw, high, colour,
-                                         pg_temp.esc(series), day, pg_temp.grouped(round(value, 2))), '' ORDER BY day, n)
+                                         pg_temp.esc(series), day, pg_temp.grouped(round(value, 2))), '' ORDER BY day, n), '')
                 FROM placed JOIN series USING (n) WHERE value <> 0)
            END
         || '</svg>'

@@ -9,6 +9,7 @@
 --                                   ├──► sales_monthly_counts           tree, store, campaign, and in all
 --                                   └──► cohort_monthly                 what the customers won in a month bought in another
 --      inventory_event ──► inventory_change, inventory_snapshot         stock, by the functions of stock_create()
+--          │                   └──► inventory_now, stock_out_spell      stock of now, spells without any
 --          └──► stock_sales_daily                                       units that left by a sale
 --
 -- Amounts add up over days and over the tree, so they are kept by leaf.  Orders
@@ -338,6 +339,41 @@ BEGIN
         GROUP BY store_id, product_id $sql$,
         time_zone => time_zone, bucket_column => 'day', key => '{store_id,product_id}');
     CREATE INDEX ON stock_sales_daily (product_id, store_id, day);
+
+    CREATE INDEX ON inventory_change (store_id, product_id, day) WHERE balance <= 0 AND balance - change >= 0;     -- where spells may begin
+    CREATE TABLE inventory_now (
+        store_id   bigint NOT NULL,
+        product_id bigint NOT NULL,
+        day        date   NOT NULL,
+        balance    bigint NOT NULL,
+        PRIMARY KEY (product_id, store_id)
+    );
+    COMMENT ON TABLE inventory_now IS 'the stock of each product in each store after its last event, kept by refreshes; read it through inventory_levels';
+    COMMENT ON COLUMN inventory_now.day IS 'day of the last event, in the reporting time zone';
+    COMMENT ON COLUMN inventory_now.balance IS 'units after it';
+    CREATE INDEX ON inventory_now (day);
+
+    CREATE TABLE stock_out_spell (
+        store_id   bigint NOT NULL,
+        product_id bigint NOT NULL,
+        first_day  date   NOT NULL,
+        last_day   date,
+        lowest     bigint NOT NULL,
+        PRIMARY KEY (product_id, store_id, first_day)
+    );
+    COMMENT ON TABLE stock_out_spell IS 'the spells of days that ended without stock, kept by refreshes; read it through stock_outs';
+    COMMENT ON COLUMN stock_out_spell.last_day IS 'last day of the spell; NULL while it lasts';
+    COMMENT ON COLUMN stock_out_spell.lowest IS 'lowest stock of the spell; below zero where events are missing';
+    CREATE INDEX ON stock_out_spell (first_day);
+
+    CREATE FUNCTION inventory_now_refresh(days date[]) RETURNS void
+        LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    BEGIN ATOMIC
+        SELECT ecomsocial.ecommerce_refresh_levels('inventory_now', days);
+    END;
+    COMMENT ON FUNCTION inventory_now_refresh(date[])
+        IS 'brings the stock of now and the spells without stock up to date with the changes of the days (NULL: all); called by refreshes';
+    PERFORM ecomsocial.rollup_create('inventory_now', '{inventory_change}', '{day}', time_zone => time_zone, on_refresh => 'inventory_now_refresh');
 END
 $rollups$;
 COMMENT ON FUNCTION ecommerce_stock_rollups(name, text, period)

@@ -158,3 +158,62 @@ END
 $$;
 COMMENT ON FUNCTION ecommerce_refresh_categories(regclass)
     IS 'internal: takes over the tree of product_category, and marks the days whose orders and customers are counted anew, for the model that a table belongs to';
+
+CREATE FUNCTION ecommerce_refresh_levels(model regclass, days date[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+    stores   bigint[];      -- keys whose stock changed
+    products bigint[];
+BEGIN
+    PERFORM set_config('search_path', ecomsocial.model_path(model), true);
+
+    -- A change of stock shows on the day itself or, where its row is gone, on a later day or as the last one that was kept.
+    SELECT array_agg(k.store_id), array_agg(k.product_id) INTO stores, products
+    FROM (SELECT store_id, product_id FROM inventory_change WHERE days IS NULL OR day = ANY (days)
+          UNION SELECT store_id, product_id FROM inventory_now WHERE days IS NULL OR day = ANY (days)) k;
+
+    WITH key AS (
+        SELECT * FROM unnest(stores, products) k(store_id, product_id)
+    ), fresh AS MATERIALIZED (
+        SELECT k.store_id, k.product_id, c.day, c.balance
+        FROM key k
+        CROSS JOIN LATERAL (SELECT i.day, i.balance FROM inventory_change i
+                            WHERE i.store_id = k.store_id AND i.product_id = k.product_id ORDER BY i.day DESC LIMIT 1) c
+    ), gone AS (
+        DELETE FROM inventory_now n USING key k
+        WHERE n.store_id = k.store_id AND n.product_id = k.product_id
+          AND NOT EXISTS (SELECT FROM fresh f WHERE f.store_id = n.store_id AND f.product_id = n.product_id)
+    )
+    INSERT INTO inventory_now AS n SELECT * FROM fresh
+    ON CONFLICT (product_id, store_id) DO UPDATE SET day = excluded.day, balance = excluded.balance
+    WHERE n.* IS DISTINCT FROM excluded.*;
+
+    -- A spell begins where stock falls to nothing, or where that is the first that is known of it, and ends before there is some again.
+    WITH key AS (
+        SELECT * FROM unnest(stores, products) k(store_id, product_id)
+    ), fresh AS MATERIALIZED (
+        SELECT b.store_id, b.product_id, b.day AS first_day, e.day - 1 AS last_day, l.lowest
+        FROM key k
+        JOIN inventory_change b ON b.store_id = k.store_id AND b.product_id = k.product_id AND b.balance <= 0 AND b.balance - b.change >= 0
+        LEFT JOIN LATERAL (SELECT i.day FROM inventory_change i
+                           WHERE i.store_id = b.store_id AND i.product_id = b.product_id AND i.day > b.day AND i.balance > 0
+                           ORDER BY i.day LIMIT 1) e ON true
+        CROSS JOIN LATERAL (SELECT min(i.balance) AS lowest FROM inventory_change i
+                            WHERE i.store_id = b.store_id AND i.product_id = b.product_id AND i.day >= b.day AND i.day < coalesce(e.day, 'infinity')) l
+        WHERE b.balance > b.change
+           OR NOT EXISTS (SELECT FROM inventory_change i WHERE i.store_id = b.store_id AND i.product_id = b.product_id AND i.day < b.day)
+    ), gone AS (
+        DELETE FROM stock_out_spell s USING key k
+        WHERE s.store_id = k.store_id AND s.product_id = k.product_id
+          AND NOT EXISTS (SELECT FROM fresh f WHERE f.store_id = s.store_id AND f.product_id = s.product_id AND f.first_day = s.first_day)
+    )
+    INSERT INTO stock_out_spell AS s SELECT * FROM fresh
+    ON CONFLICT (product_id, store_id, first_day) DO UPDATE SET last_day = excluded.last_day, lowest = excluded.lowest
+    WHERE s.* IS DISTINCT FROM excluded.*;
+END
+$$;
+COMMENT ON FUNCTION ecommerce_refresh_levels(regclass, date[])
+    IS 'internal: brings the stock of now and the spells without stock up to date with the changes of the days (NULL: all), for the model that a table belongs to';

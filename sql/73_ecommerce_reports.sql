@@ -348,28 +348,16 @@ BEGIN
     PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
 
     CREATE VIEW inventory_levels AS
-    SELECT k.store_id, k.product_id, p.product_title, p.sku, c.balance AS on_hand, c.day AS last_movement,
-           c.balance <= 0 AS stock_out, c.balance < 0 AS negative_stock,
-           CASE WHEN c.balance <= 0 THEN (
-               SELECT min(o.day) FROM inventory_change o
-               WHERE o.store_id = k.store_id AND o.product_id = k.product_id
-                 AND o.day > coalesce((SELECT max(i.day) FROM inventory_change i
-                                       WHERE i.store_id = k.store_id AND i.product_id = k.product_id AND i.balance > 0), '-infinity')) END AS out_since,
-           s.units / 28.0 AS mean_daily_sales,
-           greatest(c.balance, 0) * 28.0 / nullif(s.units, 0) AS days_of_supply
-    FROM (SELECT store_id, product_id FROM inventory_snapshot
-          WHERE snapshot_date = (SELECT max(snapshot_date) FROM inventory_snapshot_computed)
-          UNION
-          SELECT store_id, product_id FROM inventory_change
-          WHERE day > (SELECT coalesce(max(snapshot_date), '-infinity') FROM inventory_snapshot_computed)) k
-    CROSS JOIN LATERAL (
-        SELECT i.day, i.balance FROM inventory_change i
-        WHERE i.store_id = k.store_id AND i.product_id = k.product_id ORDER BY i.day DESC LIMIT 1) c
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(d.units), 0) AS units FROM stock_sales_daily d
-        WHERE d.product_id = k.product_id AND d.store_id = k.store_id
-          AND d.day > (SELECT max(day) - 28 FROM inventory_change)) s
-    LEFT JOIN product p ON p.product_id = k.product_id AND p.is_current;
+    SELECT n.store_id, n.product_id, p.product_title, p.sku, n.balance AS on_hand, n.day AS last_movement,
+           n.balance <= 0 AS stock_out, n.balance < 0 AS negative_stock, o.first_day AS out_since,
+           coalesce(s.units, 0) / 28.0 AS mean_daily_sales,
+           greatest(n.balance, 0) * 28.0 / nullif(s.units, 0) AS days_of_supply
+    FROM inventory_now n
+    LEFT JOIN stock_out_spell o ON o.product_id = n.product_id AND o.store_id = n.store_id AND o.last_day IS NULL
+    LEFT JOIN (SELECT store_id, product_id, sum(units) AS units
+               FROM stock_sales_daily WHERE day > (SELECT max(day) - 28 FROM inventory_change)
+               GROUP BY store_id, product_id) s ON s.product_id = n.product_id AND s.store_id = n.store_id
+    LEFT JOIN product p ON p.product_id = n.product_id AND p.is_current;
     COMMENT ON VIEW inventory_levels IS 'How much of each product is in each store, and how long will it last? At any other moment: inventory_on_hand(moment); day by day: inventory_daily(from, through)';
     COMMENT ON COLUMN inventory_levels.on_hand IS 'units after the last event; below zero where events are missing';
     COMMENT ON COLUMN inventory_levels.last_movement IS 'day of the last event, in the reporting time zone';
@@ -380,14 +368,8 @@ BEGIN
     COMMENT ON COLUMN inventory_levels.days_of_supply IS 'on_hand / mean_daily_sales; NULL where nothing was sold';
 
     CREATE VIEW stock_outs AS
-    SELECT c.store_id, c.product_id, min(c.day) AS first_day, nullif(max(c.next_day), 'infinity') - 1 AS last_day, min(c.balance) AS lowest
-    FROM (SELECT store_id, product_id, day, balance,
-                 coalesce(lead(day) OVER (PARTITION BY store_id, product_id ORDER BY day), 'infinity') AS next_day,
-                 count(*) FILTER (WHERE balance > 0) OVER (PARTITION BY store_id, product_id ORDER BY day) AS spell
-          FROM inventory_change) c
-    WHERE c.balance <= 0
-    GROUP BY c.store_id, c.product_id, c.spell;
-    COMMENT ON VIEW stock_outs IS 'When was a product not in stock? One row for each spell of days that ended without stock; ask with a product_id or store_id';
+    SELECT store_id, product_id, first_day, last_day, lowest FROM stock_out_spell;
+    COMMENT ON VIEW stock_outs IS 'When was a product not in stock? One row for each spell of days that ended without stock';
     COMMENT ON COLUMN stock_outs.last_day IS 'last day of the spell; NULL while it lasts';
     COMMENT ON COLUMN stock_outs.lowest IS 'lowest stock of the spell; below zero where events are missing';
 END

@@ -58,17 +58,18 @@ LANGUAGE sql AS $$
 CREATE FUNCTION aov(unit text, dimension text) RETURNS TABLE (p period, start date, d text, k bigint, orders bigint, customers bigint,
     gross numeric, discount numeric, returns numeric, net numeric, aov numeric, aov_net numeric)
 LANGUAGE sql AS $$
-    SELECT unit::period, m.start, dimension, m.k, coalesce(o.orders, 0), coalesce(o.customers, 0), m.gross, m.discount, m.returns,
-           m.gross - m.discount + m.returns, (m.gross - m.discount) / nullif(o.orders, 0), (m.gross - m.discount + m.returns) / nullif(o.orders, 0)
+    SELECT unit::period, start, dimension, k, orders, customers, gross, discount, returns,
+           gross - discount + returns, (gross - discount) / nullif(orders, 0), (gross - discount + returns) / nullif(orders, 0)
+    FROM (SELECT coalesce(m.start, o.start), coalesce(m.k, o.k), coalesce(orders, 0), coalesce(customers, 0), coalesce(gross, 0), coalesce(discount, 0), coalesce(returns, 0)
     FROM (SELECT date_trunc(unit, day::timestamp)::date AS start, CASE dimension WHEN 'store' THEN store_id WHEN 'campaign' THEN campaign_id END AS k,
                  coalesce(sum(amt) FILTER (WHERE count > 0), 0) AS gross, coalesce(sum(l.discount) FILTER (WHERE count > 0), 0) AS discount,
                  coalesce(sum(amt - l.discount) FILTER (WHERE count < 0), 0) AS returns
           FROM line l WHERE dimension <> 'campaign' OR campaign_id IS NOT NULL GROUP BY 1, 2) m
-    LEFT JOIN (SELECT date_trunc(unit, p.day::timestamp)::date AS start, x.k, count(DISTINCT p.order_id) AS orders, count(DISTINCT p.customer_id) AS customers
+    FULL JOIN (SELECT date_trunc(unit, p.day::timestamp)::date AS start, x.k, count(DISTINCT p.order_id) AS orders, count(DISTINCT p.customer_id) AS customers
           FROM placed p JOIN LATERAL (
               SELECT CASE dimension WHEN 'store' THEN l.store_id WHEN 'campaign' THEN l.campaign_id END AS k FROM line l
               WHERE l.order_id = p.order_id AND (dimension = 'campaign' AND l.campaign_id IS NOT NULL OR dimension <> 'campaign' AND l.count > 0 AND l.amt > 0)) x ON true
-          GROUP BY 1, 2) o ON o.start = m.start AND o.k IS NOT DISTINCT FROM m.k $$;
+          GROUP BY 1, 2) o ON o.start = m.start AND coalesce(o.k, -1) = coalesce(m.k, -1)) a(start, k, orders, customers, gross, discount, returns) $$;
 
 -- Segments: scores by counting, for each customer, how many are not better.
 CREATE FUNCTION rfm(as_of timestamptz) RETURNS TABLE (customer_id bigint, recency_days integer, frequency bigint, monetary numeric) LANGUAGE sql AS $$

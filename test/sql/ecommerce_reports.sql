@@ -63,9 +63,9 @@ FROM (
           FROM generate_series(1, 1500) o, generate_series(1, 4) line WHERE line <= 1 + h(o, 16, 4)) g
     WHERE day NOT IN (10, 11, 12, 40)) l
 WHERE l.category IS DISTINCT FROM 8;
--- an order of three days, in two categories
-INSERT INTO order_line (order_id, order_time, customer_id, product_id, product_category_id, count, amt, unit_price_at_purchase, line_number)
-SELECT 4003, timestamptz '2024-03-05 12:00 UTC' + i * interval '2 days', 5, 1, 3 + i, 1, 10, 10, 1 + i FROM generate_series(0, 2) i;
+-- an order of three days, in two categories, whose last day alone is of a campaign: one order and no money of it on the first
+INSERT INTO order_line (order_id, order_time, customer_id, campaign_id, product_id, product_category_id, count, amt, unit_price_at_purchase, line_number)
+SELECT 4003, timestamptz '2024-02-05 12:00 UTC' + i * interval '2 days', 5, CASE i WHEN 2 THEN 3 END, 1, 3 + i, 1, 10, 10, 1 + i FROM generate_series(0, 2) i;
 -- Customers who moved once, and stock in two stores.
 SET ecomsocial.versioning = off;     -- the history is given as it is
 INSERT INTO customer (customer_id, first_name, city, valid_from, valid_to, is_current)
@@ -133,7 +133,8 @@ CREATE TABLE kept AS SELECT 0 AS step, '' AS name, '' AS "row" LIMIT 0;
 CREATE PROCEDURE remember(step integer) LANGUAGE plpgsql AS $$
 DECLARE t text;
 BEGIN
-    FOREACH t IN ARRAY '{sales_daily,sales_monthly,order_daily,sales_order,customer_sales,campaign_customer,sales_daily_counts,sales_monthly_counts,cohort_monthly}'::text[] LOOP
+    FOREACH t IN ARRAY '{sales_daily,sales_monthly,order_daily,sales_order,customer_sales,campaign_customer,sales_daily_counts,sales_monthly_counts,cohort_monthly,
+        inventory_change,stock_sales_daily,inventory_now,stock_out_spell}'::text[] LOOP
         EXECUTE format('INSERT INTO kept SELECT $1, %L, t::text FROM %I t', t, t) USING step;
     END LOOP;
 END $$;
@@ -142,21 +143,32 @@ SELECT 5000 + i, timestamptz '2024-01-20 23:00 UTC' + i * interval '5 days', i, 
 UPDATE order_line SET order_time = order_time - interval '3 days', customer_id = 3 WHERE order_id % 50 = 0;
 UPDATE order_line SET customer_id = 4, amt = amt + 1 WHERE order_id = 97;
 DELETE FROM order_line WHERE order_id % 40 = 1 OR order_id % 194 = 0 AND line_number = 1 OR order_id % 97 = 3 AND line_number > 1;
+-- stock too: late events, a day that loses its events, a product that loses all of them
+INSERT INTO inventory_event (event_type, event_time, store_id, product_id, quantity_change)
+SELECT CASE n % 7 WHEN 0 THEN 'stocktake' ELSE 'sale' END, timestamptz '2024-02-05 12:00 UTC' + n * interval '61 hours', 1 + n % 2, 1 + n % 12, CASE n % 7 WHEN 0 THEN 0 ELSE n % 5 - 3 END
+FROM generate_series(1, 40) n;
+DELETE FROM inventory_event WHERE product_id = 12 OR store_id = 1 AND product_id < 5 AND event_time > '2024-04-20'
+    OR store_id = 2 AND event_time BETWEEN '2024-03-10' AND '2024-03-20';
 CALL refresh_model('shop');
 CALL refresh_oracle();
+REFRESH MATERIALIZED VIEW stock_day;
 SELECT c.report, d.* FROM comparison c, difference(c.ours, c.oracle) d;
 -- an order that loses its line of a day between its first and its last
 DELETE FROM order_line WHERE order_id = 4003 AND line_number = 2;
 CALL refresh_model('shop');
+CALL refresh_oracle();
 SELECT day, last_day, lines, gross, categories FROM sales_order WHERE order_id = 4003;
 CALL remember(1);
 CALL rollup_rebuild('sales_daily');
 CALL rollup_rebuild('order_daily');
+CALL rollup_rebuild('inventory_change');
+CALL rollup_rebuild('stock_sales_daily');
 CALL rollup_rebuild('sales_order');
 CALL refresh_model('shop');
 CALL rollup_rebuild('sales_daily_counts');
 CALL rollup_rebuild('sales_monthly_counts');
 CALL rollup_rebuild('cohort_monthly');
+CALL rollup_rebuild('inventory_now');
 CALL remember(2);
 SELECT * FROM difference('SELECT name, "row" FROM kept WHERE step = 1', 'SELECT name, "row" FROM kept WHERE step = 2');
 SELECT count(*) AS pending FROM rollup_status() WHERE pending > 0 OR last_error IS NOT NULL;

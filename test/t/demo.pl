@@ -25,6 +25,14 @@ my ($out, $err);
 	IPC::Run::run(['demo/run'], '>', \$out, '2>', \$err);
 }
 is($?, 0, 'the demo succeeds without a file');
+my $make_err;
+{
+	local $ENV{DATA} = '/nowhere/orders.csv.gz';
+	local %ENV = %ENV;
+	delete $ENV{ECS_TMP};
+	IPC::Run::run([ 'make', '-o', 'setup', 'demo' ], '>', \my $none, '2>', \$make_err);
+}
+like($make_err, qr{DATA=/nowhere/orders\.csv\.gz cannot be read}, 'make demo takes the file from its environment');
 is($err, '', 'and complains of nothing');
 like($out, qr/of the shop, SYNTHETIC/, 'what is generated is called synthetic');
 like($out, qr/^Done in/m, 'and comes to its end');
@@ -33,6 +41,22 @@ is(scalar(() = $page =~ m{<figure}g), 13, 'a page shows all its charts and table
 is(scalar(() = $page =~ m{<dt>}g), 12, 'and a dozen figures in large');
 is(scalar(() = $page =~ m{<svg}g), scalar(() = $page =~ m{<summary>figures</summary>}g), 'each picture has its figures beside it');
 unlike($page, qr{no data|(?:src|href)=}, 'each has data, and none needs the network');
+
+# The page of a shop that has sold nothing, and of one that has sold one thing
+my $one = q{INSERT INTO ecommerce.order_line (order_id, order_time, customer_id, product_id, count, amt, unit_price_at_purchase) VALUES (1, '2024-02-29 12:00Z', 7, 1, 2, 20, 10);
+	INSERT INTO social.content_event (event_time, event_type, viewer_id) VALUES ('2024-02-29 12:00Z', 'view', 1)};
+$node->safe_psql('postgres', 'CREATE DATABASE little');
+$node->safe_psql('little', 'CREATE EXTENSION ecomsocial; SELECT * FROM ecomsocial.create_ecommerce(foreign_keys => false); SELECT * FROM ecomsocial.create_social(foreign_keys => false)');
+for my $case ([ 'nothing', '', 0 ], [ 'one order', $one, 5 ])
+{
+	my ($what, $events, $charts) = @$case;
+	my $file = "$PostgreSQL::Test::Utils::tmp_check/little.html";
+	$node->safe_psql('little', $_) for grep { $_ } $events, q{CALL ecomsocial.refresh_model('ecommerce')}, q{CALL ecomsocial.refresh_model('social')};
+	system_or_bail('psql', '-Xq', '-d', 'little', '-v', 'ON_ERROR_STOP=1', '-v', 'shop=a little one', '-v', "page=$file", '-f', 'demo/page.sql');
+	$page = PostgreSQL::Test::Utils::slurp_file($file);
+	is(scalar(() = $page =~ m{<figure}g), 13, "the page of $what shows all its charts and tables");
+	is(scalar(() = $page =~ m{<svg}g), $charts, 'with pictures of what there is');
+}
 sub sql { return $node->safe_psql('demo', "SET search_path = ecommerce, ecomsocial; SET timezone = 'UTC'; $_[0]"); }
 
 is(sql('SELECT count(*) FROM rollup_status() WHERE pending > 0 OR everything_pending OR last_error IS NOT NULL'), 0, 'every rollup is up to date');
