@@ -24,12 +24,12 @@ CREATE FUNCTION model_register(rel regclass, kind text, time_zone text, options 
 COMMENT ON FUNCTION model_register(regclass, text, text, jsonb)
     IS 'internal: enters a model into the register; only the owner of rel may, and rows of dropped tables are removed';
 
-CREATE FUNCTION model_create_schema(schema name, time_zone text, partition_by text) RETURNS void
+CREATE FUNCTION model_create_schema(schema name, time_zone text, partition_by text, VARIADIC others text[]) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF schema IS NULL OR time_zone IS NULL OR partition_by IS NULL THEN
+    IF schema IS NULL OR array_position(ARRAY[time_zone, partition_by] || others, NULL) IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed',
             MESSAGE = 'no argument may be null',
             HINT = 'Leave an argument out to have its default.';
@@ -57,8 +57,8 @@ BEGIN
     EXECUTE format('CREATE SCHEMA %I', schema);
 END
 $$;
-COMMENT ON FUNCTION model_create_schema(name, text, text)
-    IS 'internal: checks the arguments of a model and the rights of the caller, and makes the schema';
+COMMENT ON FUNCTION model_create_schema(name, text, text, text[])
+    IS 'internal: checks the arguments of a model and the rights of the caller, and makes the schema; of the other arguments, that none is null';
 
 CREATE FUNCTION model_path(rel regclass) RETURNS text
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -93,6 +93,25 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION model_contents(name)
     IS 'the reports of a model, which are the views and functions whose comment begins with a question: name, the question, a statement to try';
+
+CREATE FUNCTION model_ready(schema name, aside name DEFAULT NULL)
+    RETURNS TABLE (object text, question text, try text)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF aside IS NULL THEN
+        RAISE NOTICE 'the model is ready: SET search_path = %, ecomsocial, public; after loading: CALL refresh_model(%)',
+            quote_ident(schema), quote_literal(schema);
+    ELSE
+        RAISE NOTICE 'what was left of the old reports is in schema %, to be dropped; now: CALL refresh_model(%)',
+            quote_ident(aside), quote_literal(schema);
+    END IF;
+    RETURN QUERY SELECT * FROM ecomsocial.model_contents(schema);
+END
+$$;
+COMMENT ON FUNCTION model_ready(name, name)
+    IS 'internal: the end of making or adopting a model: says what to call next, and lists the reports';
 
 CREATE FUNCTION report_comments(schema name, comments jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE

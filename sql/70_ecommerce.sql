@@ -104,12 +104,7 @@ DECLARE
     event_key   text := CASE partition_by WHEN 'none' THEN 'PRIMARY KEY (%s)' ELSE 'PRIMARY KEY (%s, %s)' END;
     partitioned text := CASE partition_by WHEN 'none' THEN '' ELSE 'PARTITION BY RANGE (%I)' END;
 BEGIN
-    IF foreign_keys IS NULL OR fill_from_product IS NULL OR snapshots IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed',
-            MESSAGE = 'no argument may be null',
-            HINT = 'Leave an argument out to have its default.';
-    END IF;
-    PERFORM ecomsocial.model_create_schema(schema, time_zone, partition_by);
+    PERFORM ecomsocial.model_create_schema(schema, time_zone, partition_by, foreign_keys::text, fill_from_product::text, snapshots::text);
     -- What follows is made in the new schema and refers to it; the path of the caller comes back at the end.
     PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
 
@@ -284,9 +279,7 @@ BEGIN
     IF foreign_keys THEN
         PERFORM ecomsocial.ecommerce_foreign_keys(schema);
     END IF;
-    RAISE NOTICE 'the model is ready: SET search_path = %, ecomsocial, public; after loading: CALL refresh_model(%)',
-        quote_ident(schema), quote_literal(schema);
-    RETURN QUERY SELECT * FROM ecomsocial.model_contents(schema);
+    RETURN QUERY SELECT * FROM ecomsocial.model_ready(schema);
 END
 $create$;
 COMMENT ON FUNCTION create_ecommerce(name, text, text, boolean, boolean, period)
@@ -312,9 +305,7 @@ BEGIN
     EXECUTE format('TRUNCATE %1$I.rfm_segment, %1$I.rfm_threshold', schema);
     EXECUTE format('INSERT INTO %1$I.rfm_segment SELECT * FROM %2$I.rfm_segment', schema, aside);
     EXECUTE format('INSERT INTO %1$I.rfm_threshold SELECT * FROM %2$I.rfm_threshold', schema, aside);
-    RAISE NOTICE 'what was left of the old reports is in schema %, to be dropped; now: CALL refresh_model(%)',
-        quote_ident(aside), quote_literal(schema);
-    RETURN QUERY SELECT * FROM ecomsocial.model_contents(schema);
+    RETURN QUERY SELECT * FROM ecomsocial.model_ready(schema, aside);
 END
 $adopt$;
 COMMENT ON FUNCTION adopt_ecommerce(name, text, text, boolean, period)

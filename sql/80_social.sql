@@ -65,12 +65,7 @@ BEGIN
             MESSAGE = format('active must be all or content, not %s', coalesce(quote_ident(active), 'null')),
             HINT = 'With "all" an ad event makes its user active, with "content" only content events do.';
     END IF;
-    IF foreign_keys IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed',
-            MESSAGE = 'no argument may be null',
-            HINT = 'Leave an argument out to have its default.';
-    END IF;
-    PERFORM ecomsocial.model_create_schema(schema, time_zone, partition_by);
+    PERFORM ecomsocial.model_create_schema(schema, time_zone, partition_by, foreign_keys::text);
     -- What follows is made in the new schema and refers to it; the path of the caller comes back at the end.
     PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
 
@@ -234,9 +229,7 @@ BEGIN
     IF foreign_keys THEN
         PERFORM ecomsocial.social_foreign_keys(schema);
     END IF;
-    RAISE NOTICE 'the model is ready: SET search_path = %, ecomsocial, public; after loading: CALL refresh_model(%)',
-        quote_ident(schema), quote_literal(schema);
-    RETURN QUERY SELECT * FROM ecomsocial.model_contents(schema);
+    RETURN QUERY SELECT * FROM ecomsocial.model_ready(schema);
 END
 $create$;
 COMMENT ON FUNCTION create_social(name, text, text, boolean, text)
@@ -255,9 +248,7 @@ BEGIN
     PERFORM ecomsocial.social_attach(schema, time_zone, partition_by,
         EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND conrelid = format('%I.content_event', schema)::regclass),
         active);
-    RAISE NOTICE 'what was left of the old reports is in schema %, to be dropped; now: CALL refresh_model(%)',
-        quote_ident(aside), quote_literal(schema);
-    RETURN QUERY SELECT * FROM ecomsocial.model_contents(schema);
+    RETURN QUERY SELECT * FROM ecomsocial.model_ready(schema, aside);
 END
 $adopt$;
 COMMENT ON FUNCTION adopt_social(name, text, text, text)
