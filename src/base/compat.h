@@ -79,6 +79,7 @@
 /* 16 renamed what says where a relation's files are */
 #if PG_VERSION_NUM < 160000
 #define rd_locator rd_node
+#define RelFileLocator RelFileNode
 #endif
 
 /* 16 has one check of ownership for objects of every kind */

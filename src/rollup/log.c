@@ -32,6 +32,12 @@
  * lock, and writers never wait.  rollup_gate holds nothing and has no other use.
  * A transaction that is prepared writes its rows, always, and keeps no lock.
  *
+ * The look at a row needs no lock on rollup_log: opening a table would cost more
+ * than all the rest.  A pin keeps the page from being dropped or tidied up.  If
+ * VACUUM FULL has moved the rows elsewhere, either its invalidation is read when
+ * the gate's lock is taken, or it ends later, and so does the deletion of a row
+ * in the new file, which then waits for us.
+ *
  * After a crash the order of the WAL is the order of commits: if the relying
  * transaction is there, so is the row.  For a reader's snapshot, an event is
  * there only with its row, or with the pending bucket that it became.
@@ -59,6 +65,7 @@
 typedef struct LoggedNote
 {
 	EcsNote		note;
+	RelFileLocator file;
 	ItemPointerData tid;
 	Buffer		buffer;			/* invalid: none is known */
 } LoggedNote;
@@ -109,18 +116,14 @@ slot_of(const EcsNote *note)
 }
 
 static bool
-has_note(Relation log, HeapTuple tuple, const EcsNote *note)
+same_note(const EcsNote *a, const EcsNote *b)
 {
-	TupleDesc	desc = RelationGetDescr(log);
-	bool		isnull;
-
-	return DatumGetInt32(heap_getattr(tuple, 1, desc, &isnull)) == note->capture &&
-		DatumGetDateADT(heap_getattr(tuple, 2, desc, &isnull)) == note->day;
+	return a->capture == b->capture && a->day == b->day;
 }
 
 /* Does a page hold, at that place, a committed row of this note that nobody is deleting? */
 static bool
-page_has_row(Relation log, Buffer buffer, const LoggedNote *hint)
+page_has_row(Buffer buffer, const LoggedNote *hint)
 {
 	Page		page = BufferGetPage(buffer);
 	OffsetNumber offset = ItemPointerGetOffsetNumber(&hint->tid);
@@ -135,25 +138,26 @@ page_has_row(Relation log, Buffer buffer, const LoggedNote *hint)
 		return false;
 	tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
 	tuple.t_len = ItemIdGetLength(item);
-	tuple.t_tableOid = RelationGetRelid(log);
+	tuple.t_tableOid = log_relid;
 	tuple.t_self = hint->tid;
 	InitDirtySnapshot(dirty);
+	/* a row of two columns that are not null is laid out as an EcsNote */
 	return HeapTupleSatisfiesVisibility(&tuple, &dirty, buffer) &&
 		!TransactionIdIsValid(dirty.xmin) && !TransactionIdIsValid(dirty.xmax) &&
-		has_note(log, &tuple, &hint->note);
+		same_note((EcsNote *) GETSTRUCT(&tuple), &hint->note);
 }
 
 static bool
-is_logged(Relation log, const EcsNote *note)
+is_logged(const EcsNote *note)
 {
 	const LoggedNote *hint = slot_of(note);
 	bool		found;
 
-	if (!BufferIsValid(hint->buffer) || hint->note.capture != note->capture || hint->note.day != note->day ||
-		!ReadRecentBuffer(log->rd_locator, MAIN_FORKNUM, ItemPointerGetBlockNumber(&hint->tid), hint->buffer))
+	if (!BufferIsValid(hint->buffer) || !same_note(&hint->note, note) ||
+		!ReadRecentBuffer(hint->file, MAIN_FORKNUM, ItemPointerGetBlockNumber(&hint->tid), hint->buffer))
 		return false;
 	LockBuffer(hint->buffer, BUFFER_LOCK_SHARE);
-	found = page_has_row(log, hint->buffer, hint);
+	found = page_has_row(hint->buffer, hint);
 	UnlockReleaseBuffer(hint->buffer);
 	return found;
 }
@@ -168,6 +172,7 @@ insert_row(Relation log, const EcsNote *note)
 
 	heap_insert(log, tuple, GetCurrentCommandId(true), 0, NULL);
 	hint->note = *note;
+	hint->file = log->rd_locator;
 	hint->tid = tuple->t_self;
 	hint->buffer = ReadBuffer(log, ItemPointerGetBlockNumber(&hint->tid));
 	ReleaseBuffer(hint->buffer);
@@ -178,7 +183,7 @@ insert_row(Relation log, const EcsNote *note)
 void
 ecs_log_write(const EcsListedNote *notes, int count, bool preparing)
 {
-	Relation	log;
+	Relation	log = NULL;
 	Oid			log_oid;
 	Oid			gate_oid;
 
@@ -186,13 +191,16 @@ ecs_log_write(const EcsListedNote *notes, int count, bool preparing)
 		return;					/* this transaction dropped the extension */
 	if (!preparing)
 		LockRelationOid(gate_oid, RowExclusiveLock);	/* until the end */
-	log = table_open(log_oid, RowExclusiveLock);
 	for (int i = 0; i < count; i++)
 	{
-		if (preparing || !is_logged(log, &notes[i].note))
-			insert_row(log, &notes[i].note);
+		if (!preparing && is_logged(&notes[i].note))
+			continue;
+		if (log == NULL)
+			log = table_open(log_oid, RowExclusiveLock);
+		insert_row(log, &notes[i].note);
 	}
-	table_close(log, RowExclusiveLock);
+	if (log != NULL)
+		table_close(log, NoLock);
 }
 
 /* After a deletion of rows: wait for the transactions that may have relied on them */
