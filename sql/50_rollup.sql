@@ -12,13 +12,12 @@ CREATE TABLE rollup_capture (
 	capture integer PRIMARY KEY,
 	source regclass NOT NULL,
 	time_column name NOT NULL,
-	time_zone text NOT NULL,
-	UNIQUE (source, time_column, time_zone)
+	time_zone text NOT NULL
 );
-COMMENT ON TABLE rollup_capture IS 'sources of rollups; each with the time column and the time zone by which its triggers note the days that a transaction touched; rows never change';
+COMMENT ON TABLE rollup_capture IS 'sources of rollups; each with the time column and the time zone by which its triggers note the days that a transaction touched';
 COMMENT ON COLUMN rollup_capture.capture IS 'number of the capture, part of the names of its triggers';
 COMMENT ON COLUMN rollup_capture.source IS 'the table';
-COMMENT ON COLUMN rollup_capture.time_column IS 'its column of type timestamp with time zone or date';
+COMMENT ON COLUMN rollup_capture.time_column IS 'its column of type timestamp with time zone or date; follows a rename at the next refresh';
 COMMENT ON COLUMN rollup_capture.time_zone IS 'the zone whose midnights part days; empty where the column is a date';
 SELECT pg_catalog.pg_extension_config_dump('rollup_capture', 'WHERE source::oid IN (SELECT oid FROM pg_catalog.pg_class)');
 

@@ -17,6 +17,10 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -25,11 +29,15 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "nodes/primnodes.h"
+#include "optimizer/optimizer.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
@@ -55,6 +63,82 @@ trigger_name(const EcsCapture *capture, int i)
 	return psprintf(ECS_TRIGGER_PREFIX "%d_%s", capture->id, triggers[i].event);
 }
 
+/* The attribute whose days the INSERT trigger notes; invalid where it is gone */
+static AttrNumber
+noted_attribute(const EcsCapture *capture)
+{
+	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
+	AttrNumber	attnum = InvalidAttrNumber;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		isnull = true;
+	Datum		condition = (Datum) 0;
+
+	ScanKeyInit(&keys[0], Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(capture->source));
+	ScanKeyInit(&keys[1], Anum_pg_trigger_tgname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum(trigger_name(capture, 0)));
+	scan = systable_beginscan(pg_trigger, TriggerRelidNameIndexId, true, NULL, 2, keys);
+	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		condition = heap_getattr(tuple, Anum_pg_trigger_tgqual, RelationGetDescr(pg_trigger), &isnull);
+	if (!isnull)
+	{
+		List	   *columns = pull_var_clause(stringToNode(TextDatumGetCString(condition)), 0);
+
+		if (list_length(columns) == 1)
+			attnum = linitial_node(Var, columns)->varattno;
+	}
+	systable_endscan(scan);
+	table_close(pg_trigger, AccessShareLock);
+	return attnum;
+}
+
+/*
+ * The column may have been renamed since the registry was written, and another
+ * may have its name now.  Triggers follow a rename, and the registry follows them.
+ */
+void
+ecs_capture_follow(EcsCapture *capture)
+{
+	Oid			types[] = {INT4OID, TEXTOID};
+	Datum		values[] = {Int32GetDatum(capture->id), (Datum) 0};
+	char	   *name = get_attname(capture->source, noted_attribute(capture), true);
+
+	if (name == NULL || strcmp(name, capture->column) == 0)
+		return;
+	capture->column = name;
+	values[1] = CStringGetTextDatum(name);
+	ecs_registry_sql("UPDATE ecomsocial.rollup_capture SET time_column = $2 WHERE capture = $1", 2, types, values, NULL);
+}
+
+/* A column that was dropped, which takes the triggers along */
+void
+ecs_capture_check(const EcsCapture *capture)
+{
+	if (get_attnum(capture->source, capture->column) == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("time column \"%s\" of %s does not exist", capture->column, ecs_relation_name(capture->source)),
+				 errdetail("It says which bucket a row belongs to."),
+				 errhint("Drop the rollups that read the table by it, with keep_table => true if need be, and create them again.")));
+}
+
+/* The captures whose numbers a query of the registry gives */
+static List *
+load_captures(const char *sql, int nargs, Oid *types, Datum *values)
+{
+	uint64		count = ecs_registry_sql(sql, nargs, types, values, NULL);
+	List	   *numbers = NIL;
+	List	   *captures = NIL;
+	ListCell   *cell;
+
+	for (uint64 i = 0; i < count; i++)
+		numbers = lappend_int(numbers, (int) ecs_spi_int((int) i, 1, NULL));
+	SPI_freetuptable(SPI_tuptable);
+	foreach(cell, numbers)
+		captures = lappend(captures, ecs_capture_load(lfirst_int(cell)));
+	return captures;
+}
+
 /* Make the triggers that are missing and enable them all, on the source and its partitions */
 static void
 put_triggers(const EcsCapture *capture)
@@ -62,6 +146,7 @@ put_triggers(const EcsCapture *capture)
 	const char *column = quote_identifier(capture->column);
 	char	   *table = ecs_relation_name(capture->source);
 
+	ecs_capture_check(capture);
 	for (int i = 0; i < ECS_TRIGGER_COUNT; i++)
 	{
 		char	   *name = trigger_name(capture, i);
@@ -84,10 +169,14 @@ ecs_capture_make(Oid source, const char *column, const char *zone)
 	Datum		values[] = {ObjectIdGetDatum(source), DirectFunctionCall1(namein, CStringGetDatum(column)),
 	CStringGetTextDatum(zone)};
 	EcsCapture *capture;
+	ListCell   *cell;
 
-	if (ecs_registry_sql("SELECT capture FROM ecomsocial.rollup_capture WHERE source = $1 AND time_column = $2 AND time_zone = $3",
-						 3, types, values, NULL) > 0)
-		return (int32) ecs_spi_int(0, 1, NULL);
+	foreach(cell, load_captures("SELECT capture FROM ecomsocial.rollup_capture WHERE source = $1", 1, types, values))
+	{
+		capture = lfirst(cell);
+		if (strcmp(capture->column, column) == 0 && strcmp(capture->zone, zone) == 0)
+			return capture->id;
+	}
 
 	/*
 	 * the sequence may be behind: a dump holds the captures and not the
@@ -158,8 +247,7 @@ ecs_capture_heal(const EcsCapture *capture)
 	ereport(WARNING,
 			(errmsg("capture triggers of %s are missing or not enabled always", ecs_relation_name(blind)),
 			 errdetail("They could not be put back now. As changes may go unseen, each refresh computes the buckets of that table again."),
-			 errhint("A refresh while nobody writes to %s puts them back. An inheritance child cannot have them: use declarative partitioning.",
-					 source)));
+			 errhint("A refresh while nobody writes to %s puts them back.", source)));
 }
 
 /*
@@ -190,9 +278,7 @@ ecs_capture_drop_unused(const EcsCapture *capture)
 void
 ecs_forget_dropped(void)
 {
-	List	   *unused = NIL;
 	ListCell   *cell;
-	uint64		count;
 
 	if (ecs_registry_sql("SELECT FROM ecomsocial.rollups r WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = r.target) LIMIT 1",
 						 0, NULL, NULL, NULL) > 0)
@@ -202,10 +288,7 @@ ecs_forget_dropped(void)
 		ecs_registry_sql("DELETE FROM ecomsocial.rollup_pending p WHERE NOT EXISTS (SELECT FROM ecomsocial.rollups r WHERE r.target = p.target)",
 						 0, NULL, NULL, NULL);
 	}
-	count = ecs_registry_sql("SELECT capture FROM ecomsocial.rollup_capture c WHERE NOT EXISTS "
-							 "(SELECT FROM ecomsocial.rollups r WHERE c.capture = ANY (r.captures))", 0, NULL, NULL, NULL);
-	for (uint64 i = 0; i < count; i++)
-		unused = lappend_int(unused, (int) ecs_spi_int((int) i, 1, NULL));
-	foreach(cell, unused)
-		ecs_capture_drop_unused(ecs_capture_load(lfirst_int(cell)));
+	foreach(cell, load_captures("SELECT capture FROM ecomsocial.rollup_capture c WHERE NOT EXISTS "
+								"(SELECT FROM ecomsocial.rollups r WHERE c.capture = ANY (r.captures))", 0, NULL, NULL))
+		ecs_capture_drop_unused(lfirst(cell));
 }

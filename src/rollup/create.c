@@ -259,14 +259,13 @@ create_rollup(EcsRequest *request, const char *query)
 {
 	const char *function = quote_qualified_identifier(request->schema, psprintf("%s_query", request->table));
 	const char *zone;
-	Oid			registry = get_relname_relid("rollups", get_namespace_oid(ECS_SCHEMA, false));
 	List	   *captures = NIL;
 	ListCell   *source;
 	ListCell   *column;
 	Oid			target;
 
 	/* one creation at a time: they share captures */
-	LockRelationOid(registry, ShareRowExclusiveLock);
+	LockRelationOid(ecs_registry_relid(), ShareRowExclusiveLock);
 	ecs_forget_dropped();
 
 	forboth(source, request->sources, column, request->columns)

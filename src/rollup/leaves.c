@@ -14,6 +14,9 @@
  *								disabled or dropped and put back: both
  *		blind					a trigger is missing or not ENABLE ALWAYS:
  *								somebody may be writing unseen: both, each time
+ *		hidden					a child by inheritance, which triggers of its
+ *								parent do not watch, or unlogged, which a crash
+ *								empties: both, each time, and a warning
  *
  * The fingerprint is made of the OID and xmin of each trigger's row in
  * pg_trigger.  A detached leaf loses its clones, and with them our eyes, and has
@@ -36,7 +39,6 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
-#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
@@ -44,12 +46,9 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
-#include "partitioning/partdesc.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/partcache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -63,6 +62,7 @@ typedef struct Leaf
 	Oid			file;			/* relfilenode: another one after TRUNCATE */
 	int64		triggers;		/* fingerprint */
 	bool		blind;			/* a trigger is missing or not ALWAYS */
+	const char *hidden;			/* why triggers cannot help, or NULL */
 	DateADT		from;			/* the bounds allow the days [from, until) */
 	DateADT		until;
 } Leaf;
@@ -73,88 +73,6 @@ typedef struct Difference
 	const Leaf *before;
 	const Leaf *now;
 } Difference;
-
-/* The day of a bound on the time column; *exact unless it lies inside the day */
-static DateADT
-bound_day(const PartitionRangeDatum *datum, Oid type, EcsZone *zone, bool *exact)
-{
-	const Const *value = castNode(Const, datum->value);
-	DateADT		day;
-	TimestampTz from,
-				until;
-
-	*exact = true;
-	if (type == DATEOID)
-		return DatumGetDateADT(value->constvalue);
-	if (TIMESTAMP_IS_NOBEGIN(DatumGetTimestampTz(value->constvalue)))
-		return DATEVAL_NOBEGIN;
-	if (TIMESTAMP_IS_NOEND(DatumGetTimestampTz(value->constvalue)))
-		return DATEVAL_NOEND;
-	ecs_instant_day(zone, DatumGetTimestampTz(value->constvalue), &day, &from, &until);
-	*exact = DatumGetTimestampTz(value->constvalue) == from;
-	return day;
-}
-
-/* Narrow [*from, *until) by the bounds of one partition, as far as they are on the time column */
-static void
-narrow_by_bounds(Relation parent, Oid child, const char *column, EcsZone *zone, DateADT *from, DateADT *until)
-{
-	PartitionKey key = RelationGetPartitionKey(parent);
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(child));
-	bool		isnull = true;
-	Datum		bound = (Datum) 0;
-	const PartitionBoundSpec *spec;
-	const PartitionRangeDatum *lower;
-	const PartitionRangeDatum *upper;
-	bool		exact;
-
-	if (!HeapTupleIsValid(tuple))
-		return;
-	bound = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relpartbound, &isnull);
-	spec = isnull ? NULL : castNode(PartitionBoundSpec, stringToNode(TextDatumGetCString(bound)));
-	ReleaseSysCache(tuple);
-	if (spec == NULL || spec->is_default || key->strategy != PARTITION_STRATEGY_RANGE ||
-		key->partattrs[0] != get_attnum(RelationGetRelid(parent), column))
-		return;
-
-	lower = linitial(spec->lowerdatums);
-	upper = linitial(spec->upperdatums);
-	if (lower->kind == PARTITION_RANGE_DATUM_VALUE)
-		*from = Max(*from, bound_day(lower, key->parttypid[0], zone, &exact));
-	if (upper->kind == PARTITION_RANGE_DATUM_VALUE)
-	{
-		DateADT		day = bound_day(upper, key->parttypid[0], zone, &exact);
-
-		/* a key of several columns may include the bound's own value */
-		if (!DATE_NOT_FINITE(day) && (!exact || key->partnatts > 1))
-			day++;
-		*until = Min(*until, day);
-	}
-}
-
-/*
- * The days [from, until) that a leaf's bounds allow its time column.  Each level
- * between the leaf and the root may narrow them.
- */
-static void
-find_range(const EcsCapture *capture, Leaf *leaf)
-{
-	Oid			child = leaf->relid;
-	EcsZone		zone;
-
-	ecs_zone_init(&zone, capture->zone[0] != '\0' ? capture->zone : "UTC");
-	leaf->from = DATEVAL_NOBEGIN;
-	leaf->until = DATEVAL_NOEND;
-	while (child != capture->source && get_rel_relispartition(child))
-	{
-		Oid			parent = get_partition_parent(child, false);
-		Relation	rel = table_open(parent, AccessShareLock);
-
-		narrow_by_bounds(rel, child, capture->column, &zone, &leaf->from, &leaf->until);
-		table_close(rel, AccessShareLock);
-		child = parent;
-	}
-}
 
 /* What a leaf's capture triggers are */
 static void
@@ -181,8 +99,19 @@ read_triggers(Relation pg_trigger, const EcsCapture *capture, Leaf *leaf)
 									 (uint64) form->oid << 32 | HeapTupleHeaderGetRawXmin(tuple->t_data));
 	}
 	systable_endscan(scan);
-	leaf->blind = always != ECS_TRIGGER_COUNT;
+	leaf->blind = leaf->hidden == NULL && always != ECS_TRIGGER_COUNT;
 	leaf->triggers = (int64) fingerprint;
+}
+
+/* Why nothing would tell of a change of a leaf, even if it had triggers; NULL: it would */
+static const char *
+reason_hidden(const EcsCapture *capture, Form_pg_class form)
+{
+	if (form->relpersistence == RELPERSISTENCE_UNLOGGED)
+		return "It is unlogged: a crash empties it unseen.";
+	if (form->oid != capture->source && !form->relispartition)
+		return "It is a child by inheritance, which the triggers of its parent do not watch.";
+	return NULL;
 }
 
 /* The leaves as the catalog has them, in order of OID; *count of them */
@@ -210,13 +139,16 @@ present_leaves(const EcsCapture *capture, int *count)
 	{
 		Leaf	   *leaf = &leaves[*count];
 		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(cell)));
+		Form_pg_class form;
 
 		if (!HeapTupleIsValid(tuple))
 			continue;			/* dropped in the meantime */
-		if (((Form_pg_class) GETSTRUCT(tuple))->relkind != RELKIND_PARTITIONED_TABLE)
+		form = (Form_pg_class) GETSTRUCT(tuple);
+		if (form->relkind != RELKIND_PARTITIONED_TABLE)
 		{
-			leaf->relid = lfirst_oid(cell);
-			leaf->file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
+			leaf->relid = form->oid;
+			leaf->file = form->relfilenode;
+			leaf->hidden = reason_hidden(capture, form);
 			read_triggers(pg_trigger, capture, leaf);
 			(*count)++;
 		}
@@ -271,7 +203,7 @@ find_differences(const EcsCapture *capture, bool *restored)
 			d.before = &before[b++];
 		if (d.before == NULL || (n < nnow && now[n].relid == d.before->relid))
 			d.now = &now[n++];
-		if (d.before == NULL || d.now == NULL || d.now->blind ||
+		if (d.before == NULL || d.now == NULL || d.now->blind || d.now->hidden != NULL ||
 			d.before->file != d.now->file || d.before->triggers != d.now->triggers)
 		{
 			Difference *found = palloc(sizeof(Difference));
@@ -332,7 +264,7 @@ ecs_leaves_record(const EcsCapture *capture)
 	record_leaf(capture, InvalidOid, &recorded);
 	for (int i = 0; i < count; i++)
 	{
-		find_range(capture, &leaves[i]);
+		ecs_leaf_days(capture, leaves[i].relid, &leaves[i].from, &leaves[i].until);
 		record_leaf(capture, leaves[i].relid, &leaves[i]);
 	}
 }
@@ -366,7 +298,7 @@ mark_difference(const EcsCapture *capture, const Difference *d, List *rollups)
 	if (d->now != NULL)
 	{
 		now = *d->now;
-		find_range(capture, &now);
+		ecs_leaf_days(capture, now.relid, &now.from, &now.until);
 	}
 	foreach(cell, rollups)
 	{
@@ -376,6 +308,11 @@ mark_difference(const EcsCapture *capture, const Difference *d, List *rollups)
 			ecs_mark_buckets(lfirst(cell), capture, now.from, now.until, false);
 	}
 	record_leaf(capture, before != NULL ? before->relid : now.relid, d->now != NULL ? &now : NULL);
+	if (d->now != NULL && d->now->hidden != NULL)
+		ereport(WARNING,
+				(errmsg("changes of %s may go unseen", ecs_relation_name(d->now->relid)),
+				 errdetail("%s Each refresh computes all its buckets again.", d->now->hidden),
+				 errhint("Use declarative partitioning and logged tables.")));
 }
 
 /* Mark what the differences touch.  The caller holds the lock on the capture. */

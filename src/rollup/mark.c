@@ -40,17 +40,12 @@ append_union(StringInfo sql)
 
 /* Append a query for the days that a source has rows of */
 static void
-append_source_days(StringInfo sql, const EcsRollup *rollup, const EcsCapture *capture)
+append_source_days(StringInfo sql, const EcsCapture *capture)
 {
 	const char *column = quote_identifier(capture->column);
 	bool		by_day = capture->zone[0] == '\0';
 
-	if (get_attnum(capture->source, capture->column) == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("time column \"%s\" of %s does not exist", capture->column, ecs_relation_name(capture->source)),
-				 errdetail("Changes are captured nevertheless, but not which days the table holds."),
-				 errhint("Rename the column back, or drop rollup %s with keep_table => true and create it again.", rollup->name)));
+	ecs_capture_check(capture);
 	append_union(sql);
 	appendStringInfoString(sql, "SELECT DISTINCT ");
 	if (by_day)
@@ -135,7 +130,7 @@ ecs_mark_buckets(const EcsRollup *rollup, const EcsCapture *only, DateADT from, 
 		const EcsCapture *capture = lfirst(cell);
 
 		if ((only == NULL || only->id == capture->id) && get_rel_name(capture->source) != NULL)
-			append_source_days(&days, rollup, capture);
+			append_source_days(&days, capture);
 	}
 	if (existing)
 		append_target_days(&days, rollup);

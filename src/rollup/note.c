@@ -25,9 +25,9 @@
  * subtransactions grow, so what a subtransaction and its children noted is a
  * suffix of the list: given to the parent at its end, forgotten if it aborts.
  *
- * The zone of a capture is read once in a backend: rows of rollup_capture never
- * change and their numbers are never used again.  What is kept is thrown away
- * when that table is invalidated, as by DROP EXTENSION.
+ * The zone of a capture is read once in a backend: it never changes, and numbers
+ * of captures are never used again.  What is kept is thrown away when that table
+ * is invalidated, as by DROP EXTENSION.
  *
  * A call of rollup_note() from elsewhere can cause a needless refresh of a
  * bucket; nothing can hide an event.

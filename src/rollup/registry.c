@@ -30,10 +30,11 @@
 #include "base/relation.h"
 #include "rollup/rollup.h"
 
+/* The table of rollups: who locks it makes rollups alone, who locks an object of it a part of one */
 Oid
-ecs_registry_owner(void)
+ecs_registry_relid(void)
 {
-	return ecs_relation_owner(get_relname_relid("rollups", get_namespace_oid(ECS_SCHEMA, false)));
+	return get_relname_relid("rollups", get_namespace_oid(ECS_SCHEMA, false));
 }
 
 static void
@@ -54,7 +55,7 @@ become(EcsIdentity *saved, Oid role, int security)
 void
 ecs_become_registry(EcsIdentity *saved)
 {
-	become(saved, ecs_registry_owner(), SECURITY_LOCAL_USERID_CHANGE);
+	become(saved, ecs_relation_owner(ecs_registry_relid()), SECURITY_LOCAL_USERID_CHANGE);
 }
 
 void
@@ -184,6 +185,7 @@ ecs_capture_load(int32 id)
 	capture->column = ecs_spi_text(0, 2);
 	capture->zone = ecs_spi_text(0, 3);
 	SPI_freetuptable(SPI_tuptable);
+	ecs_capture_follow(capture);
 	return capture;
 }
 

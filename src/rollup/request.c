@@ -43,13 +43,28 @@ check_no_cycle(const EcsRequest *request, Oid source)
 				 errmsg("rollup %s would read itself through %s", request->name, ecs_relation_name(source))));
 }
 
+/* A table and its partitions keep their rows in a crash */
+void
+ecs_check_permanent(Oid relid)
+{
+	ListCell   *cell;
+
+	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
+	{
+		if (get_rel_persistence(lfirst_oid(cell)) != RELPERSISTENCE_PERMANENT)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("%s is temporary or unlogged", ecs_relation_name(lfirst_oid(cell))),
+					 errdetail("Its rows vanish in a crash or with their session, and no refresh would know."),
+					 errhint("Use an ordinary table, or make it one by ALTER TABLE ... SET LOGGED.")));
+	}
+}
+
 /* A source is a table of the caller's whose changes triggers can see */
 void
 ecs_check_source(EcsRequest *request, Oid source, const char *column)
 {
 	char	   *name = ecs_relation_name(source);
-	List	   *members;
-	ListCell   *cell;
 	AttrNumber	attnum;
 	Oid			type;
 
@@ -72,21 +87,13 @@ ecs_check_source(EcsRequest *request, Oid source, const char *column)
 				 errmsg("rollup %s cannot be its own source", name)));
 	check_no_cycle(request, source);
 
-	members = find_all_inheritors(source, AccessShareLock, NULL);
-	if (list_length(members) > 1 && get_rel_relkind(source) == RELKIND_RELATION)
+	if (get_rel_relkind(source) == RELKIND_RELATION && find_inheritance_children(source, NoLock) != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("%s has inheritance children", name),
 				 errdetail("Triggers are not inherited by them."),
 				 errhint("Use declarative partitioning.")));
-	foreach(cell, members)
-	{
-		if (get_rel_persistence(lfirst_oid(cell)) != RELPERSISTENCE_PERMANENT)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("%s is temporary or unlogged", ecs_relation_name(lfirst_oid(cell))),
-					 errdetail("A rollup outlives the rows of such a table.")));
-	}
+	ecs_check_permanent(source);
 
 	attnum = get_attnum(source, column);
 	if (attnum == InvalidAttrNumber)
@@ -223,6 +230,7 @@ ecs_check_target(const EcsRequest *request)
 				 errmsg("%s is not a table", request->name)));
 	if (!object_ownercheck(RelationRelationId, request->existing, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, request->name);
+	ecs_check_permanent(request->existing);
 	if (request->query == NULL)
 		return;
 	check_target_column(request, request->bucket_column, DATEOID);

@@ -68,7 +68,7 @@ typedef struct EcsIdentity
 	int			guc_level;
 } EcsIdentity;
 
-extern Oid	ecs_registry_owner(void);
+extern Oid	ecs_registry_relid(void);
 extern void ecs_become_registry(EcsIdentity *saved);
 extern void ecs_become_owner(EcsIdentity *saved, Oid owner, const char *zone);
 extern void ecs_return(const EcsIdentity *saved);
@@ -81,11 +81,16 @@ extern void ecs_require_argument(FunctionCallInfo fcinfo, int n, const char *nam
 extern char *ecs_spi_text(int row, int column);
 extern int64 ecs_spi_int(int row, int column, bool *isnull);
 
+/* request.c */
+extern void ecs_check_permanent(Oid relid);
+
 /* capture.c: the triggers of a source */
 #define ECS_TRIGGER_PREFIX	"ecomsocial_rollup_"	/* ..._CAPTURE_EVENT */
 #define ECS_TRIGGER_COUNT	3
 
 extern int32 ecs_capture_make(Oid source, const char *column, const char *zone);
+extern void ecs_capture_follow(EcsCapture *capture);
+extern void ecs_capture_check(const EcsCapture *capture);
 extern void ecs_capture_heal(const EcsCapture *capture);
 extern void ecs_capture_drop_unused(const EcsCapture *capture);
 extern void ecs_forget_dropped(void);
@@ -101,6 +106,9 @@ typedef enum EcsLeaves
 extern EcsLeaves ecs_leaves_compare(const EcsCapture *capture, Oid *blind);
 extern void ecs_leaves_record(const EcsCapture *capture);
 extern void ecs_leaves_mark_changes(const EcsCapture *capture);
+
+/* bounds.c */
+extern void ecs_leaf_days(const EcsCapture *capture, Oid leaf, DateADT *from, DateADT *until);
 
 /* compute.c: what the owner defined, run as the owner */
 extern void ecs_compute_bucket(const EcsRollup *rollup, DateADT bucket);
