@@ -17,16 +17,15 @@
  * and is work for the next time.  There is no watermark; a prepared or long
  * transaction is not waited for, and brings its note whenever it commits.
  *
- * Locking: who computes a bucket holds a lock on (registry, target, bucket),
- * taken before the statement that deletes its rows of rollup_pending.  A row
- * lock on what is pending (SKIP LOCKED) would not do: while one refresh computes
- * a bucket, a mover may add another row for it, and a second refresh that took
- * that row would write the bucket beside the first.  Nor is the lock one on the
- * table, so that refreshes of one rollup share its buckets and VACUUM disturbs
- * nobody.  A bucket that another refresh is at is left to it, and waited for in
- * the end: when a refresh returns, what was committed before it began is there,
- * whoever computed it.  Movers of one source take turns by a row lock on its
- * capture.  Readers and writers are not disturbed.
+ * Locking: who computes a bucket holds a lock on (registry, target, bucket).  A
+ * bucket that another refresh is at is passed over, and waited for in the end:
+ * when a refresh returns, what was committed before it began is there, whoever
+ * computed it.  Passing over locked rows of what is pending (SKIP LOCKED) would
+ * not do: while one refresh computes a bucket, a mover may add another row for
+ * it, and a second refresh that took that row would write the bucket beside the
+ * first.  A lock on the table would, but VACUUM takes it too.  Movers of one
+ * source take turns by a row lock on its capture.  Readers and writers are not
+ * disturbed.
  *
  * A step runs in a subtransaction.  An error undoes the step alone: a bucket
  * stays pending, the others go on.
