@@ -35,4 +35,9 @@ extern void ecs_check_source(EcsRequest *request, Oid source, const char *column
 extern void ecs_check_query(EcsRequest *request, const char *sql);
 extern void ecs_check_target(const EcsRequest *request);
 
+/* objects.c: what it is made of; function is the qualified name of the query's */
+extern void ecs_create_table(const EcsRequest *request);
+extern void ecs_create_query_function(const EcsRequest *request, const char *function);
+extern void ecs_create_live_view(const EcsRequest *request, const char *function);
+
 #endif							/* ECS_ROLLUP_REQUEST_H */
