@@ -73,7 +73,8 @@ ecs_entry_key(const EcsKeyEntry *entry)
 	return ecs_key(entry->values, entry->nulls);
 }
 
-static inline void
+/* Always inline: gcc takes what only prefetches for a function without effect, and drops it */
+static pg_attribute_always_inline void
 ecs_keys_fetch_slot(const EcsKeyTable *table, uint32 hash)
 {
 	ecs_prefetch(&table->slots[hash & table->mask]);

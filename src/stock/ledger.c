@@ -39,7 +39,7 @@ ecs_ledger_create(int nkeys, const Oid *types, const Oid *collations, bool is_nu
 	return ledger;
 }
 
-static inline void
+static pg_attribute_always_inline void
 enter(EcsLedger *ledger, const EcsPending *pending)
 {
 	if (unlikely(ecs_batch_is_full(&ledger->batch)))
