@@ -63,6 +63,7 @@ CREATE FUNCTION stock_refresh(definition stock_definition, days datemultirange D
 							  OUT change_rows bigint, OUT snapshot_rows bigint, OUT snapshot_dates bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET row_security = off
 SET jit = off
 AS $$
 DECLARE
@@ -75,8 +76,7 @@ DECLARE
 	number text;			-- the type of balances
 	date_column text;		-- the first and the last column of the snapshots
 	quantity_column text;
-	day_start text;			-- what makes a local day an instant, and more than the day surely ends
-	day_end text;
+	day_start text;			-- makes a day the time at which it begins
 	event_query text;
 	event_filter text;
 	change_filter text;
@@ -109,13 +109,9 @@ BEGIN
 	INTO date_column, quantity_column
 	FROM (SELECT attname, attnum, min(attnum) OVER () AS low, max(attnum) OVER () AS high
 		  FROM pg_attribute WHERE attrelid = d.snapshots AND attnum > 0 AND NOT attisdropped) a;
-	-- Where clocks are set back over midnight a local day has instants beyond its
-	-- bounds, within three hours at all times since 1970.
-	SELECT CASE WHEN zoned THEN format('::timestamp AT TIME ZONE %L - interval %L', d.time_zone, '3 hours') ELSE '' END,
-		CASE WHEN zoned THEN format('::timestamp AT TIME ZONE %L + interval %L', d.time_zone, '3 hours') ELSE '' END
-	INTO day_start, day_end
-	FROM (SELECT atttypid = 'timestamptz'::regtype AS zoned FROM pg_attribute
-		  WHERE attrelid = d.events AND attname = d.time_column) t;
+	SELECT CASE WHEN atttypid = 'timestamptz'::regtype THEN format('::timestamp AT TIME ZONE %L', d.time_zone) ELSE '' END
+	INTO day_start
+	FROM pg_attribute WHERE attrelid = d.events AND attname = d.time_column;
 	event_query := format('SELECT %s, %I, %I', k, d.time_column, d.quantity)
 		|| coalesce(', ' || quote_ident(d.type_column) || ' = ' || quote_literal(d.stocktake), '')
 		|| format(' FROM %s', d.events);
@@ -148,7 +144,7 @@ BEGIN
 		SELECT string_agg(concat_ws(' AND ', 'true', 'c.day >= ' || quote_literal(lower(r)), 'c.day < ' || quote_literal(upper(r))), ' OR '),
 			string_agg(concat_ws(' AND ', 'true',
 								 quote_ident(d.time_column) || ' >= ' || quote_literal(lower(r)) || day_start,
-								 quote_ident(d.time_column) || ' < ' || quote_literal(upper(r)) || day_end), ' OR ')
+								 quote_ident(d.time_column) || ' < ' || quote_literal(upper(r)) || day_start), ' OR ')
 		INTO change_filter, event_filter
 		FROM unnest(days) r;
 
@@ -165,9 +161,7 @@ BEGIN
 					CASE WHEN f.counted THEN f.balance ELSE coalesce(c.balance, 0) + f.change END, f.counted
 				FROM (SELECT (l).* FROM (SELECT ecomsocial.stock_ledger(NULL::%1$s, %5$L, %6$L) AS l) l) f
 				LEFT JOIN LATERAL (SELECT c.balance FROM %1$s c WHERE %4$s AND c.day < f.day ORDER BY c.day DESC LIMIT 1) c ON true
-				WHERE f.day <@ $1
-				$q$, d.changes, k, fk, same_key, event_query || ' WHERE ' || event_filter, d.time_zone)
-			USING days;
+				$q$, d.changes, k, fk, same_key, event_query || ' WHERE ' || event_filter, d.time_zone);
 			GET DIAGNOSTICS change_rows = ROW_COUNT;
 		ELSE
 			-- 1 to 4: k, fk, same_key, number; 5 to 7: changes, snapshots, computed;
@@ -178,7 +172,6 @@ BEGIN
 					-- level, whatever came before; of any other only the change is known.
 					SELECT %1$s, day, CASE WHEN counted THEN balance ELSE change END AS value, counted
 					FROM (SELECT (l).* FROM (SELECT ecomsocial.stock_ledger(NULL::%5$s, %10$L, %11$L) AS l) l) l
-					WHERE day <@ $1
 				), kept AS (
 					SELECT %1$s, day, CASE WHEN counted THEN balance ELSE change END AS value, counted, change, balance
 					FROM %5$s c WHERE %12$s
@@ -262,7 +255,7 @@ BEGIN
 				$q$ END,
 				k, fk, same_key, number, d.changes, d.snapshots, d.computed, date_column, quantity_column,
 				event_query || ' WHERE ' || event_filter, d.time_zone, change_filter)
-			INTO change_rows, snapshot_rows, gone USING days;
+			INTO change_rows, snapshot_rows, gone;
 
 			IF gone IS NOT NULL THEN
 				EXECUTE format($q$
@@ -318,6 +311,7 @@ CREATE FUNCTION stock_check(definition stock_definition, through date DEFAULT NU
 RETURNS TABLE (problem text, snapshot_date date, expected numeric, found numeric)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET row_security = off
 AS $$
 DECLARE
 	d CONSTANT ecomsocial.stock_definition := definition;
@@ -388,10 +382,10 @@ DECLARE
 	same_key text;
 	number text;			-- the type of balances
 	is_zoned boolean;
-	moved text;				-- the instant of an event, and its local day
-	moved_day text;
-	at_day text;			-- the local day of the argument of on_hand, and from when on its events are read
-	at_start text;
+	moved text;				-- the instant of an event
+	at_date text;			-- the local date and the day of the argument of on_hand; which events are of that day
+	at_day text;
+	of_day text;
 	counted text;
 	bad name;
 	one_key boolean;
@@ -414,9 +408,9 @@ BEGIN
 				HINT = 'Use a view on the events that renames them.';
 	END IF;
 	SELECT attname INTO bad FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-	WHERE attrelid = events AND attname = ANY (key) AND typnamespace <> 'pg_catalog'::regnamespace AND typtype <> 'e';
+	WHERE attrelid = events AND attname = ANY (key || time_column || quantity) AND typnamespace <> 'pg_catalog'::regnamespace AND typtype <> 'e';
 	IF FOUND THEN
-		RAISE EXCEPTION 'type of key column "%" is not built in', bad
+		RAISE EXCEPTION 'type of column "%" is not built in', bad
 			USING ERRCODE = 'feature_not_supported', HINT = 'Use a view on the events that casts it.';
 	END IF;
 	PERFORM now() AT TIME ZONE time_zone;
@@ -468,12 +462,14 @@ BEGIN
 	-- The stock at a moment: the balance before its day, as if counted then, and
 	-- the movements of that day until the moment.
 	moved := quote_ident(time_column) || CASE WHEN is_zoned THEN '' ELSE format('::timestamp AT TIME ZONE %L', time_zone) END;
-	moved_day := format('(%s AT TIME ZONE %L)::date', moved, time_zone);
 	counted := coalesce('coalesce(' || quote_ident(type_column) || ' = ' || quote_literal(stocktake) || ', false)', 'false');
 	FOREACH one_key IN ARRAY '{false,true}'::boolean[] LOOP
 		reader := prefix || CASE WHEN one_key THEN '_on_hand_of' ELSE '_on_hand' END;
-		at_day := format('(%I.at AT TIME ZONE %L)::date', reader, time_zone);
-		at_start := at_day || CASE WHEN is_zoned THEN format('::timestamp AT TIME ZONE %L - interval %L', time_zone, '3 hours') ELSE '' END;
+		-- a date has not begun while clocks will be set back to before it
+		at_date := format('(%I.at AT TIME ZONE %L)::date', reader, time_zone);
+		at_day := format('%s - (%1$s::timestamp AT TIME ZONE %L > %I.at)::integer', at_date, time_zone, reader);
+		of_day := format(CASE WHEN is_zoned THEN '%1$I >= (%2$s)::timestamp AT TIME ZONE %3$L' ELSE '%1$I >= %2$s AND %1$I < %2$s + 1' END,
+						 time_column, at_day, time_zone);
 		EXECUTE format($q$
 			CREATE FUNCTION %1$s.%2$I(%3$s at timestamptz DEFAULT now()) RETURNS %4$s
 			LANGUAGE sql STABLE PARALLEL SAFE
@@ -485,7 +481,7 @@ BEGIN
 							FROM (SELECT %8$s %7$s, balance FROM %9$s c WHERE day < %10$s %11$s) c
 							UNION ALL
 							SELECT %7$s, %12$s, %13$I, %14$s FROM %15$s c
-							WHERE %16$I >= %17$s AND %12$s <= %2$I.at AND %18$s = %10$s AND %13$I IS NOT NULL %19$s) m) m
+							WHERE %16$s AND %12$s <= %2$I.at AND %13$I IS NOT NULL %17$s) m) m
 				GROUP BY %7$s;
 			END
 			$q$, in_schema, reader, CASE WHEN one_key THEN typed_k || ',' END,
@@ -493,7 +489,7 @@ BEGIN
 			CASE WHEN NOT one_key THEN k || ',' END, number, k,
 			CASE WHEN NOT one_key THEN format('DISTINCT ON (%s)', k) END, changes, at_day,
 			CASE WHEN one_key THEN format('AND %s ORDER BY day DESC LIMIT 1', same_key) ELSE format('ORDER BY %s, day DESC', k) END,
-			moved, quantity, counted, events, time_column, at_start, moved_day, CASE WHEN one_key THEN 'AND ' || same_key END);
+			moved, quantity, counted, events, of_day, CASE WHEN one_key THEN 'AND ' || same_key END);
 	END LOOP;
 	EXECUTE format($q$
 		CREATE FUNCTION %1$s.%2$I(from_day date, through date) RETURNS TABLE (day date, %3$s, on_hand %4$s)

@@ -7,12 +7,14 @@
 #include "access/htup_details.h"
 #include "catalog/pg_enum.h"
 #include "miscadmin.h"
+#include "parser/scansup.h"
 #include "utils/datetime.h"
 #include "utils/inval.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "base/calendar.h"
+#include "base/compat.h"
 
 /* 1999-12-27, the Monday on or before day 0 of DateADT (a Saturday) */
 #define MONDAY_BEFORE_EPOCH		(-5)
@@ -150,6 +152,31 @@ ecs_period_start(EcsPeriod period, int32 index)
 	}
 }
 
+/*
+ * Names such as CET are those of time zones with daylight saving time, but to
+ * AT TIME ZONE they are abbreviations of a fixed offset.  Days in SQL and in C
+ * would differ.
+ */
+static void
+check_not_abbreviation(const char *name, pg_tz *tz)
+{
+	char	   *token = downcase_truncate_identifier(name, strlen(name), false);
+	int			type;
+	int			offset;
+	long int	zone_offset;
+	pg_tz	   *dynamic;
+
+	ecs_decode_abbreviation(token, &type, &offset, &dynamic);
+	if ((type == TZ || type == DTZ || type == DYNTZ) &&
+		!(type != DYNTZ && pg_get_timezone_offset(tz, &zone_offset) && zone_offset == offset))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("time zone \"%s\" is ambiguous", name),
+				 errdetail("It is an abbreviation of a fixed offset too, which it means in AT TIME ZONE."),
+				 errhint("Use a full name, such as 'Europe/Paris'.")));
+	pfree(token);
+}
+
 void
 ecs_zone_init(EcsZone *zone, const char *name)
 {
@@ -161,6 +188,8 @@ ecs_zone_init(EcsZone *zone, const char *name)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("time zone \"%s\" not recognized", name),
 				 errhint("Use a name from pg_timezone_names, such as 'Europe/London'.")));
+	check_not_abbreviation(name, zone->tz);
+	zone->between_midnights = false;
 	zone->from = zone->to = 0;	/* an empty stretch: nothing found yet */
 	for (i = 0; i < ECS_ZONE_CHUNKS; i++)
 	{
@@ -238,6 +267,11 @@ ecs_zone_find_day(EcsZone *zone, TimestampTz instant)
 	midnight = (TimestampTz) zone->day * USECS_PER_DAY - stretch->offset;
 	zone->from = Max(midnight, stretch->from);
 	zone->to = Min(midnight + USECS_PER_DAY, stretch->last + 1);
+
+	/* where clocks go back from after midnight, that was not the day's yet */
+	if (zone->between_midnights && zone->to - zone->from < USECS_PER_DAY &&
+		ecs_day_start(zone, zone->day) > instant)
+		zone->day--;
 	return zone->day;
 }
 

@@ -57,6 +57,7 @@ typedef struct EcsOffset
 typedef struct EcsZone
 {
 	pg_tz	   *tz;
+	bool		between_midnights;	/* see below; the caller may set it */
 	TimestampTz from;			/* the stretch is [from, to) */
 	TimestampTz to;
 	DateADT		day;
@@ -64,12 +65,18 @@ typedef struct EcsZone
 											 * number */
 } EcsZone;
 
-/* Errors 22023 where there is no such time zone */
+/* Errors 22023 where there is no such time zone, or SQL understands another */
 extern void ecs_zone_init(EcsZone *zone, const char *name);
 
 extern DateADT ecs_zone_find_day(EcsZone *zone, TimestampTz instant);
 
-/* The same as (instant AT TIME ZONE zone)::date, for a finite instant */
+/*
+ * The same as (instant AT TIME ZONE zone)::date, for a finite instant; or where
+ * between_midnights is set, the day between whose starts it lies.  These differ
+ * where clocks were set back from shortly after midnight: the minutes before
+ * carry the date of a day that then has not begun, so that dates do not follow
+ * each other as instants do.
+ */
 static inline DateADT
 ecs_local_day(EcsZone *zone, TimestampTz instant)
 {

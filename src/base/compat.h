@@ -70,6 +70,18 @@
 #define RelationGetPrimaryKeyIndex(relation, deferrable_ok) RelationGetPrimaryKeyIndex(relation)
 #endif
 
+/* 16 reports errors of time zone abbreviations otherwise; needs utils/datetime.h */
+#if PG_VERSION_NUM >= 160000
+#define ecs_decode_abbreviation(token, type, offset, tz) \
+	do { \
+		DateTimeErrorExtra extra_; \
+		(void) DecodeTimezoneAbbrev(0, token, type, offset, tz, &extra_); \
+	} while (0)
+#else
+#define ecs_decode_abbreviation(token, type, offset, tz) \
+	(*(type) = DecodeTimezoneAbbrev(0, token, offset, tz))
+#endif
+
 /* 16 keeps values of settings in a memory context */
 #if PG_VERSION_NUM < 160000
 #define guc_malloc(elevel, size) malloc(size)

@@ -87,6 +87,7 @@ start_call(FunctionCallInfo fcinfo, EcsSource *source, const char *zone, ArrayTy
 	int			ndays = 0;
 
 	ecs_zone_init(&call->zone, zone);
+	call->zone.between_midnights = true;
 	ecs_result_init(&call->result, fcinfo, days != NULL);
 	if (days != NULL)
 		ndays = sort_days(days, &sorted);

@@ -3,7 +3,7 @@
 #
 #   bench_setup SQL            run once, untimed
 #   bench_case NAME SQL [BASE] a case; its ratio is told to the case BASE, or to the first
-#   bench_run [ROUNDS]         A B C A B C ...; prints each case's median and ratio
+#   bench_run [ROUNDS [FIRST]] A B C A B C ...; prints each case's median and ratio; FIRST 1: nothing is run to warm up
 #   bench_reset SQL            run before every timed statement, untimed
 #
 # A benchmark is run by:  test/tools/temp-server test/bench/NAME
@@ -23,10 +23,10 @@ bench_case() {
 }
 
 bench_run() {
-	local rounds=${1:-5} round i
+	local rounds=${1:-5} first=${2:-0} round i
 	{
 		echo '\set ON_ERROR_STOP on'
-		for round in $(seq 0 "$rounds"); do	# round 0 warms up
+		for round in $(seq "$first" "$rounds"); do	# round 0 warms up
 			for i in "${!bench_names[@]}"; do
 				echo '\o /dev/null'
 				[ -z "$bench_before" ] || echo "$bench_before;"

@@ -134,6 +134,19 @@ RESET ROLE;
 DROP OWNED BY stock_reader;
 DROP ROLE stock_reader;
 
+-- Where clocks went back from one minute after midnight, a day begins when they pass midnight for the last time, as for rollups: days follow each
+-- other as instants do, and the count of 23:30 includes the sale at 00:00:30, which was an hour earlier.
+SELECT day, change, balance, counted FROM stock_ledger(NULL::record, $$VALUES ('2010-11-07 02:30:30Z'::timestamptz, -1, false), ('2010-11-07 03:00Z', 10, true),
+	('2010-11-07 03:30Z', -2, false)$$, 'America/St_Johns') AS l(day date, change bigint, balance bigint, counted boolean);
+SELECT zone, count(*), count(DISTINCT day) AS days, count(*) FILTER (WHERE day <> rollup_day(at, zone)) AS wrong, count(*) FILTER (WHERE day <> (at AT TIME ZONE zone)::date) AS other_date
+FROM unnest('{America/St_Johns,America/Moncton,America/Goose_Bay,America/Havana,America/Sao_Paulo,Asia/Beirut,Australia/Lord_Howe,Pacific/Kwajalein}'::text[]) zone,
+	LATERAL stock_ledger(NULL::record, $$SELECT at, at, 1 FROM generate_series('1993-08-19'::timestamptz, '1993-08-23', '17 seconds') at
+		UNION ALL SELECT at, at, 1 FROM generate_series('2005-10-28'::timestamptz, '2005-11-01', '17 seconds') at$$, zone) AS l(at timestamptz, day date, change bigint, balance bigint)
+GROUP BY zone ORDER BY zone;
+-- what is a time zone and an abbreviation of a fixed offset, which AT TIME ZONE takes it for, is refused
+SELECT * FROM stock_ledger(NULL::plain_line, 'SELECT 1::bigint, now(), 3', 'CET');
+SELECT count(*) FROM unnest('{UTC,gmt,Etc/GMT+5,EST5EDT,Europe/Paris}'::text[]) zone, LATERAL stock_ledger(NULL::plain_line, 'SELECT 1::bigint, now(), 3', zone) l;
+
 -- what the largest numbers do: the bounds are reached, never passed
 SELECT balance FROM stock_ledger(NULL::record, 'VALUES (date ''2024-01-01'', 9223372036854775806), (''2024-01-01'', 1)') AS l(day date, change bigint, balance bigint);
 SELECT balance FROM stock_ledger(NULL::record, 'VALUES (date ''2024-01-01'', 9223372036854775807), (''2024-01-01'', 1)') AS l(day date, change bigint, balance bigint);
@@ -147,6 +160,27 @@ SELECT day FROM stock_ledger(NULL::record, 'VALUES (date ''infinity'', 1)') AS l
 SELECT day FROM stock_ledger(NULL::record, 'VALUES (''-infinity''::timestamptz, 1)') AS l(day date, change integer, balance integer);
 SELECT day FROM stock_ledger(NULL::record, 'VALUES (''294276-12-31''::timestamptz, 1)') AS l(day date, change integer, balance integer);
 SELECT day FROM stock_ledger(NULL::record, 'VALUES (''40000-12-31 23:59:59.999999+0''::timestamptz, 1, true), (''4713-01-01 00:00+0 BC'', 1, true)') AS l(day date, change integer, balance integer);
+
+SELECT balance FROM stock_ledger(NULL::record, 'VALUES (date ''2024-01-01'', 9223372036854775807, true), (''2024-01-02'', 1, false)') AS l(day date, change bigint, balance bigint);
+SELECT balance FROM stock_ledger(NULL::record, 'VALUES (date ''2024-01-01'', -5, false), (''2024-01-02'', 9223372036854775807, true)') AS l(day date, change bigint, balance bigint);
+BEGIN;
+SET LOCAL work_mem = '64kB';
+SET LOCAL hash_mem_multiplier = 1;
+SELECT count(*) FROM stock_ledger(NULL::record, 'SELECT ''2024-01-01''::timestamptz + i * interval ''1 day'', 9223372036854775 FROM generate_series(1, 4000) i ORDER BY i % 7')
+	AS l(day date, change bigint, balance bigint);
+ROLLBACK;
+
+-- stocktakes by a type of another kind than text, and by none that has equality; where there is no such value there is an error, not no stocktake
+CREATE TYPE kind AS ENUM ('sale', 'count');
+CREATE TABLE kinds AS SELECT k::kind AS kind, k::varchar(5) AS short, point(1, 2) AS place, day, quantity
+	FROM (VALUES ('count', date '2024-01-01', 5), ('sale', '2024-01-02', -2), (NULL, '2024-01-03', 4), ('count', '2024-01-04', 3)) v(k, day, quantity);
+SELECT * FROM stock_ledger(NULL::record, 'kinds', '{}', 'day', 'quantity', 'kind', 'count') AS l(day date, change bigint, balance bigint, counted boolean);
+SELECT sum(change) FROM stock_ledger(NULL::record, 'kinds', '{}', 'day', 'quantity', 'short', 'count') AS l(day date, change bigint, balance bigint, counted boolean);
+SELECT sum(change) FROM stock_ledger(NULL::record, 'kinds', '{}', 'day', 'quantity', 'short', 'stocktake') AS l(day date, change bigint, balance bigint, counted boolean);
+SELECT sum(change) FROM stock_ledger(NULL::record, 'kinds', '{}', 'day', 'quantity', 'kind', 'counts') AS l(day date, change bigint, balance bigint, counted boolean);
+SELECT sum(change) FROM stock_ledger(NULL::record, 'kinds', '{}', 'day', 'quantity', 'place', '(1,2)') AS l(day date, change bigint, balance bigint, counted boolean);
+DROP TABLE kinds;
+DROP TYPE kind;
 
 -- what does not fit is refused
 SELECT * FROM stock_ledger(NULL::bigint, 'SELECT 1');

@@ -211,6 +211,9 @@ SELECT stock_create('inventory_event', '{}', 'event_time', 'quantity_change');
 SELECT stock_create('inventory_event', NULL, 'event_time', 'quantity_change');
 SELECT stock_create('inventory_event', '{store_id}', 'event_time', 'quantity_change', time_zone => 'Mars/Olympus');
 SELECT stock_create('inventory_event', '{store_id}', 'event_time', 'quantity_change');
+CREATE DOMAIN moment_of AS timestamptz;
+CREATE TABLE domains (at moment_of, item integer, quantity integer);
+SELECT stock_create('domains', '{item}', 'at', 'quantity', prefix => 'thing');
 SET search_path = ecomsocial;
 DROP SCHEMA ecommerce CASCADE;
 
@@ -235,6 +238,104 @@ SELECT on_hand, thing_on_hand_of('peN', place, '2024-01-03') AS third FROM thing
 SELECT * FROM thing_check('2024-01-04');
 SET search_path = ecomsocial;
 DROP SCHEMA spelling CASCADE;
+
+-- A late event in the minute before clocks went back over midnight belongs to the day that rollups note
+CREATE SCHEMA minute;
+SET search_path = minute, ecomsocial;
+CREATE TABLE event (at timestamptz, kind text, item uuid, quantity integer);
+SELECT stock_create('event', '{item}', 'at', 'quantity', 'kind', time_zone => 'America/St_Johns', prefix => 'thing');
+INSERT INTO event SELECT at, kind, '00000000-0000-0000-0000-000000000001', quantity FROM (VALUES ('2010-11-05 12:00Z'::timestamptz, 'sale', -4), ('2010-11-07 03:00Z', 'stocktake', 10), ('2010-11-07 03:30Z', 'sale', -2)) e(at, kind, quantity);
+SELECT change_rows FROM thing_refresh();
+INSERT INTO event VALUES ('2010-11-07 02:30:30Z', 'sale', '00000000-0000-0000-0000-000000000001', -1), ('2010-11-07 03:29:59Z', 'sale', '00000000-0000-0000-0000-000000000001', -1);
+SELECT day, change_rows FROM (SELECT DISTINCT rollup_day(at, 'America/St_Johns') AS day FROM event WHERE quantity = -1) d, LATERAL thing_refresh(datemultirange(daterange(day, day + 1)));
+SELECT day, change, balance, counted FROM thing_change ORDER BY day;
+SELECT at, on_hand, thing_on_hand_of('00000000-0000-0000-0000-000000000001', at) AS of_one
+FROM unnest('{2010-11-07 02:30:29Z,2010-11-07 02:30:30Z,2010-11-07 02:59Z,2010-11-07 03:00Z,2010-11-07 03:29:59Z,2010-11-07 03:30Z}'::timestamptz[]) at, LATERAL thing_on_hand(at);
+SET search_path = ecomsocial;
+DROP SCHEMA minute CASCADE;
+
+-- Partitioned events, snapshots and changes; a trigger and a constraint of the snapshots; what an ordinary role may do, and what row security hides
+CREATE SCHEMA parts;
+SET search_path = parts, ecomsocial;
+CREATE ROLE stock_clerk;
+GRANT USAGE, CREATE ON SCHEMA parts TO stock_clerk;
+SET ROLE stock_clerk;
+CREATE TABLE event (at timestamptz NOT NULL, kind text, shop integer, item numeric, quantity bigint) PARTITION BY RANGE (at);
+CREATE TABLE event_1 PARTITION OF event FOR VALUES FROM ('2024-01-01 00:00Z') TO ('2024-02-01 00:00Z');
+CREATE TABLE event_2 (quantity bigint, item numeric, kind text, at timestamptz NOT NULL, shop integer);
+ALTER TABLE event ATTACH PARTITION event_2 FOR VALUES FROM ('2024-02-01 00:00Z') TO ('2024-03-01 00:00Z');
+CREATE TABLE level (day date, shop integer, item numeric, quantity bigint CHECK (quantity < 1000), PRIMARY KEY (day, shop, item)) PARTITION BY LIST (shop);
+CREATE TABLE level_1 PARTITION OF level FOR VALUES IN (1);
+CREATE TABLE level_2 PARTITION OF level FOR VALUES IN (2);
+CREATE TABLE noted (n bigint);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO parts.noted VALUES (NEW.quantity); RETURN NEW; END$$;
+CREATE TRIGGER note BEFORE INSERT OR UPDATE ON level FOR EACH ROW EXECUTE FUNCTION note();
+SELECT stock_create('event', '{shop,item}', 'at', 'quantity', 'kind', snapshots => 'level', snapshot_period => 'week', prefix => 'thing');
+INSERT INTO event SELECT '2024-01-01 00:00Z'::timestamptz + i * interval '7 hours', CASE WHEN i % 9 = 0 THEN 'stocktake' ELSE 'sale' END, 1 + i % 2, i % 5 + 0.50, i % 17 - 8 FROM generate_series(1, 200) i;
+SELECT * FROM thing_refresh(through => '2024-02-29');
+SELECT (SELECT count(*) FROM noted) = (SELECT count(*) FROM level) AS trigger_fired, (SELECT count(*) FROM level_2) > 10 AS spread;
+INSERT INTO event VALUES ('2024-01-15 00:00Z', 'stocktake', 1, 1.5, 900), ('2024-02-15 00:00Z', 'sale', 1, 1.500, 2);
+SELECT change_rows FROM thing_refresh('{[2024-01-15,2024-01-16)}', '2024-02-29');
+SELECT change_rows FROM thing_refresh('{[2024-02-15,2024-02-16)}', '2024-02-29');
+\set VERBOSITY sqlstate
+INSERT INTO event VALUES ('2024-01-16 00:00Z', 'receipt', 1, 1.5, 100);
+SELECT change_rows FROM thing_refresh('{[2024-01-16,2024-01-17)}', '2024-02-29');
+DELETE FROM event WHERE kind = 'receipt';
+CREATE TABLE kept_change AS TABLE thing_change;
+CREATE TABLE kept_level AS TABLE level;
+SELECT change_rows > 0 AS rebuilt FROM thing_refresh(through => '2024-02-29');
+SELECT (SELECT count(*) FROM (TABLE kept_change EXCEPT TABLE thing_change) x) AS changes, (SELECT count(*) FROM (TABLE kept_level EXCEPT TABLE level) x) AS levels;
+-- a null key
+INSERT INTO event VALUES ('2024-01-17 00:00Z', 'sale', NULL, 1.5, 1);
+SELECT * FROM thing_refresh('{[2024-01-17,2024-01-18)}');
+DELETE FROM event WHERE shop IS NULL;
+-- another role needs the rights, and sees all rows or none
+RESET ROLE;
+CREATE ROLE stock_helper;
+GRANT USAGE ON SCHEMA parts TO stock_helper;
+SET ROLE stock_helper;
+SELECT * FROM thing_refresh('{}');
+RESET ROLE;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA parts TO stock_helper;
+SET ROLE stock_helper;
+SELECT change_rows FROM thing_refresh('{[2024-01-16,2024-01-17)}', '2024-02-29');
+SELECT change_rows FROM thing_refresh();
+RESET ROLE;
+ALTER TABLE event ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON event USING (shop = 1);
+SET ROLE stock_helper;
+SELECT change_rows FROM thing_refresh('{[2024-01-16,2024-01-17)}', '2024-02-29');
+SELECT count(*) > 0 AS own FROM stock_ledger(NULL::record, 'event', '{shop}', 'at', 'quantity') AS l(shop integer, day date, change bigint, balance bigint) WHERE shop = 1;
+SELECT count(*) AS others FROM stock_ledger(NULL::record, 'event', '{shop}', 'at', 'quantity') AS l(shop integer, day date, change bigint, balance bigint) WHERE shop = 2;
+RESET ROLE;
+SELECT count(*) FROM thing_change WHERE shop = 2;
+\set VERBOSITY default
+SET search_path = ecomsocial;
+DROP SCHEMA parts CASCADE;
+DROP ROLE stock_clerk, stock_helper;
+
+-- The stock of one key is a few pages of many: one descent in the changes, one in the events
+CREATE SCHEMA pages;
+SET search_path = pages, ecomsocial;
+CREATE TABLE event (item bigint, at timestamptz, quantity integer);
+INSERT INTO event SELECT i % 1000, '2024-01-01 00:00Z'::timestamptz + i * interval '5 minutes', 1 FROM generate_series(1, 60000) i;
+CREATE INDEX ON event (item, at);
+SELECT stock_create('event', '{item}', 'at', 'quantity', prefix => 'thing');
+SELECT change_rows FROM thing_refresh();
+VACUUM ANALYZE event, thing_change;
+CREATE FUNCTION pages_read(query text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	plan jsonb;
+BEGIN
+	EXECUTE query;		-- what the planner looks up is known then
+	EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ' || query INTO plan;
+	RETURN (plan -> 0 -> 'Plan' ->> 'Shared Hit Blocks')::bigint + (plan -> 0 -> 'Plan' ->> 'Shared Read Blocks')::bigint;
+END
+$$;
+SELECT pg_relation_size('thing_change') / current_setting('block_size')::int > 100 AS many, max(pages_read(format('SELECT pages.thing_on_hand_of(%s, %L)', i * 77, '2024-01-02 12:34Z'::timestamptz + i * interval '17 days'))) <= 8 AS few
+FROM generate_series(0, 12) i;
+SET search_path = ecomsocial;
+DROP SCHEMA pages CASCADE;
 
 -- Dates, numerics, month ends, no stocktakes, and names that need quotes
 CREATE SCHEMA "Other ""one""";
