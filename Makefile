@@ -14,7 +14,7 @@ EXTSCRIPT   = ecomsocial--$(EXTVERSION).sql
 # The install script is made of these files, in this order: a file uses only
 # what an earlier one created.
 SQL_MODULES = 00_header 10_base 20_sketch 30_activity 31_growth 32_growth_agg \
-			  40_scd2 41_scd2_layout 42_scd2_write 43_scd2_read 50_rollup 51_partitions 60_stock 65_model \
+			  40_scd2 41_scd2_layout 42_scd2_write 43_scd2_read 50_rollup 51_partitions 60_stock 61_stock_refresh 62_stock_create 65_model \
 			  70_ecommerce 71_ecommerce_rollups 72_ecommerce_refresh 73_ecommerce_reports \
 			  80_social 81_social_rollups 82_social_refresh 83_social_reports 90_clv
 SQL_FILES   = $(wildcard $(SQL_MODULES:%=sql/%.sql))
