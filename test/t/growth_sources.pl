@@ -141,6 +141,9 @@ like(remote_sql(q{SELECT count(*) FROM rolling_active('parted', 'user_id', 'even
 	qr/^(?=.* public\.far_1 WHERE [^;]*event_time >=)(?=.* public\.far_2 WHERE [^;]*event_time >=)/, 'also of partitions');
 like(remote_sql(q{SELECT count(*) FROM growth_accounting('kept', 'user_id', 'days')}), qr/SELECT min\(ecomsocial\.activity_first\(days\)\), max.*SELECT user_id, days FROM public\.kept/,
 	'bounds of activity are found there');
+my $aggregate = "SELECT growth_agg(days, 'month') FROM";
+like(ask("EXPLAIN (VERBOSE, COSTS OFF) $aggregate kept"), qr/Remote SQL: SELECT ecomsocial\.growth_agg/, 'an aggregate counts there');
+is(ask("$aggregate kept"), ask("$aggregate plain_kept"), 'and says the same');
 
 # rights: of the foreign table here, of the mapping there, of the view's owner or caller
 sub as_reader { return ask("SET ROLE regress_reader; $_[0]", extra_params => [ '-v', 'VERBOSITY=sqlstate' ]); }
