@@ -15,6 +15,7 @@
  *		events.c		days of users from events
  *		kept.c			days of users from one activity each
  *		usertable.c		the users of a stream of events
+ *		userslots.c		where it keeps them
  *		masktable.c		the same where a word suffices for a user's bits
  *		counts.c		counts of users per period as a value, which add up
  *		counts_io.c		its text and binary forms
