@@ -80,7 +80,9 @@ ecs_check_bound(DateADT day)
 	if (day < LEAST_DAY || day > GREATEST_DAY)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("day is out of range for timestamps")));
+				 errmsg("day is out of range for timestamps"),
+				 errdetail("Days from 4572 BC to 275789 can be looked at."),
+				 errhint("Pass since and until, or cut activities by activity_slice(): one wrong day may lie far from the others.")));
 }
 
 void
