@@ -12,8 +12,8 @@
 #include "postgres.h"
 
 #include "base/query.h"
+#include "growth/events.h"
 #include "growth/masktable.h"
-#include "growth/scan.h"
 #include "growth/userkey.h"
 #include "growth/usertable.h"
 

@@ -32,7 +32,7 @@
 #include "fmgr.h"
 #include "port/pg_bitutils.h"
 
-#include "growth/source.h"
+#include "growth/scan.h"
 
 /*
  * Arguments

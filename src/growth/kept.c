@@ -11,7 +11,7 @@
 
 #include "activity/activity.h"
 #include "base/query.h"
-#include "growth/scan.h"
+#include "growth/kept.h"
 
 /* The days of a week that set a bit, and others of it that set another */
 typedef struct WeekParts

@@ -23,6 +23,8 @@
 
 #include "activity/activity.h"
 #include "base/query.h"
+#include "growth/events.h"
+#include "growth/kept.h"
 #include "growth/scan.h"
 
 /* How the query is best written */

@@ -117,7 +117,4 @@ extern void ecs_source_open(EcsSource *source, Oid relation, const char *user_co
 /* The days of the first and of the last event; false: there is none.  Inside SPI */
 extern bool ecs_source_bounds(EcsSource *source, DateADT *first, DateADT *last);
 
-/* Call a function with each user who was active before the window's end.  Inside SPI */
-extern void ecs_source_scan(EcsSource *source, const EcsWindow *window, EcsUserFunction function, void *state);
-
 #endif							/* ECS_GROWTH_SOURCE_H */
