@@ -263,3 +263,17 @@ ecs_scd2_make_hub_rows(EcsScd2 *table, const char *rows)
 					  ecs_scd2_sql(table, "INSERT INTO {hub} ({keys}) SELECT DISTINCT {keys s} FROM {1} s ORDER BY {keys s} ON CONFLICT DO NOTHING", rows),
 					  ECS_SCD2_PLAIN, table->hub_owner, InvalidSnapshot);
 }
+
+void
+ecs_scd2_remember_class(EcsScd2Batch *batch, EcsScd2Sorter *sorter, int class, const char *name)
+{
+	EcsScd2    *table = batch->table;
+
+	if (!table->remembered || sorter->counts[class] == 0)
+		return;
+	ecs_scd2_name_class(sorter, class, name);
+	ecs_scd2_run_once(table, ecs_scd2_sql(table,
+										  "INSERT INTO {memory} ({keys}, at, kind, sequence) SELECT {keys s}, s.{'at}, 'row', {1} FROM {2} s ON CONFLICT DO NOTHING",
+										  table->sequence ? ecs_scd2_sql(table, "s.{sequence}") : "NULL", name),
+					  ECS_SCD2_PLAIN, table->owner, InvalidSnapshot);
+}

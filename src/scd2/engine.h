@@ -38,6 +38,20 @@ typedef struct EcsScd2Batch
 	List	   *sorters;		/* whose stores are to be ended */
 } EcsScd2Batch;
 
+/* What is to be done with an event: the classes of the sorters */
+enum
+{
+	ECS_CLASS_CHANGED = 'c',
+	ECS_CLASS_OVERWRITTEN = 'o',
+	ECS_CLASS_UNCHANGED = 'u',
+	ECS_CLASS_REPEATED = 'e',	/* the same event again */
+	ECS_CLASS_NEW = 'n',		/* its key has no current version */
+	ECS_CLASS_INNER = 'l',		/* older than the current version */
+	ECS_CLASS_DELETE = 'd',
+	ECS_CLASS_IGNORED = 'i',
+	ECS_CLASS_REST = 'r'		/* to be folded */
+};
+
 /*
  * batch.c
  *
@@ -85,6 +99,9 @@ extern uint64 ecs_scd2_name_query(EcsScd2Batch *batch, const char *name, const c
  */
 extern void ecs_scd2_make_hub_rows(EcsScd2 *table, const char *rows);
 
+/* Remembers events that change no history, where the table does so */
+extern void ecs_scd2_remember_class(EcsScd2Batch *batch, EcsScd2Sorter *sorter, int class, const char *name);
+
 /*
  * event.c
  */
@@ -110,6 +127,33 @@ extern EcsScd2Action ecs_scd2_compare(const EcsScd2Batch *batch, const EcsScd2Ev
 /* The version that it makes of the one in "old", beginning at "from" */
 extern void ecs_scd2_form_version(const EcsScd2Batch *batch, const EcsScd2Event *event, EcsScd2Action action, TimestampTz from,
 								  TupleTableSlot *old, TupleTableSlot *new);
+
+/*
+ * classify.c
+ *
+ * The events named "scd2_source", in classes; the last column is the place of
+ * the current version of their key.
+ */
+extern EcsScd2Sorter *ecs_scd2_classify(EcsScd2Batch *batch);
+
+/*
+ * replace.c
+ *
+ * Update the current versions of a class of events: false where statements must
+ * do it.  Split older versions: what is left, in the classes UNCHANGED and REST.
+ */
+extern bool ecs_scd2_replace_current(EcsScd2Batch *batch, EcsScd2Sorter *events, int class, EcsScd2Action action);
+extern EcsScd2Sorter *ecs_scd2_split_inner(EcsScd2Batch *batch, EcsScd2Sorter *events);
+
+/*
+ * newcomers.c
+ *
+ * Of the class NEW: which keys were never seen (NEW) and which have a past
+ * (REST).  Inserts those; but with a time of their own, keys that come back need
+ * their history, and stay.
+ */
+extern EcsScd2Sorter *ecs_scd2_find_past(EcsScd2Batch *batch, EcsScd2Sorter *events);
+extern void ecs_scd2_insert_new(EcsScd2Batch *batch, EcsScd2Sorter *known);
 
 /*
  * fold.c

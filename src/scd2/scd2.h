@@ -11,9 +11,13 @@
  *	run.c				statements in a mode that the triggers know
  *	direct.c			reading and writing at the level of the executor
  *	row_trigger.c		plain DML: the period of a row
- *	statement_trigger.c	plain DML: closed copies, hub rows
+ *	closed.c			plain DML: the copies of what a statement replaced
+ *	statement_trigger.c	plain DML: the whole of what follows a statement
  *	event.c				one event, and the version it makes	(engine.h)
  *	batch.c				events in stores, sorted by class
+ *	classify.c			what events are to their keys
+ *	replace.c			versions that events replace
+ *	newcomers.c			events of keys without a current version
  *	fold.c				the history of a key, made anew from its events
  *	apply.c				what a batch of events does
  *	merge.c				scd2_merge: the source
@@ -150,15 +154,10 @@ extern bool ecs_scd2_versioning(Relation rel);
 
 /*
  * table.c
+ *
+ * Made of a row of the registry, in a context of its own.
  */
-extern Oid	ecs_scd2_registry(void);
-
-/*
- * What is known of a table, NULL if it is not versioned.  Stays where it is
- * until the transaction ends, also if the table is altered meanwhile.
- */
-extern EcsScd2 *ecs_scd2_find(Relation rel);
-extern EcsScd2 *ecs_scd2_require(Relation rel);
+extern EcsScd2 *ecs_scd2_build(Relation rel, Oid root, HeapTuple tuple, TupleDesc regdesc);
 
 /* An error where statement triggers of ours are missing or disabled */
 extern void ecs_scd2_require_guard(const EcsScd2 *table, Relation rel);
@@ -171,6 +170,18 @@ extern bool ecs_scd2_same(const EcsScd2Column *column, Datum a, bool a_null, Dat
 /* "(a, b)=(1, 2)", from values by attribute number - 1, or from a tuple that begins with the key columns */
 extern char *ecs_scd2_describe_key(const EcsScd2 *table, const Datum *values);
 extern char *ecs_scd2_describe_tuple(const EcsScd2 *table, HeapTuple tuple, TupleDesc desc);
+
+/*
+ * cache.c
+ */
+extern Oid	ecs_scd2_registry(void);
+
+/*
+ * What is known of a table, NULL if it is not versioned.  Stays where it is
+ * until the transaction ends, also if the table is altered meanwhile.
+ */
+extern EcsScd2 *ecs_scd2_find(Relation rel);
+extern EcsScd2 *ecs_scd2_require(Relation rel);
 
 /*
  * text.c: the language of the templates is told there
@@ -312,6 +323,19 @@ extern bool ecs_scd2_get_next(EcsScd2Lookup *lookup, TupleTableSlot *slot);
 
 /* The version in "old", ended at "to" */
 extern void ecs_scd2_form_closed(const EcsScd2 *table, TimestampTz to, TupleTableSlot *old, TupleTableSlot *closed);
+
+/*
+ * closed.c
+ *
+ * Writes the closed copies of what a statement replaced; keeps rows that make
+ * none in "unchanged", if that is not NULL; tells whether a version that this
+ * transaction started took other values.
+ */
+struct TriggerData;
+extern bool ecs_scd2_close_replaced(EcsScd2 *table, struct TriggerData *trigger, EcsScd2Mode mode, Tuplestorestate *unchanged);
+
+/* Begins to read a transition table anew */
+extern void ecs_scd2_rewind(Tuplestorestate *store);
 
 static inline void
 ecs_scd2_put_value(TupleTableSlot *slot, AttrNumber attnum, Datum value)

@@ -1,65 +1,27 @@
 /*
  * table.c
- *		Versioned tables: what the registry says of one, and what is kept of it.
- *
- * The registry is read by a direct scan with a catalog snapshot, so that no
- * role needs rights on it, no search_path matters, and a registration is seen
- * by transactions with an older snapshot too.  What was read is kept for each
- * table and each partition that a trigger fired for, until an invalidation of
- * the table, its root or its hub comes; registering a table sends one.
+ *		What is known of a versioned table, from its row in the registry.
  *
  * Anybody may enter a row for a table of his own, or change the table after
  * that, so nothing in the row is trusted: types are checked here, each time.
- *
- * An entry that an invalidation made useless may be in use further up the
- * stack, so it is released at the end of the transaction.
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
-#include "access/xact.h"
-#include "catalog/namespace.h"
-#include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/fmgroids.h"
-#include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "base/compat.h"
 #include "base/relation.h"
 #include "scd2/scd2.h"
-
-typedef struct CacheEntry
-{
-	Oid			relid;			/* hash key */
-	EcsScd2    *table;
-} CacheEntry;
-
-static HTAB *cache = NULL;
-static List *released = NIL;	/* of EcsScd2, in TopMemoryContext */
-
-
-Oid
-ecs_scd2_registry(void)
-{
-	Oid			oid = get_relname_relid("scd2_table", get_namespace_oid("ecomsocial", false));
-
-	if (!OidIsValid(oid))
-		elog(ERROR, "table ecomsocial.scd2_table does not exist");
-	return oid;
-}
 
 /* The name of a relation that a versioned table needs */
 static char *
@@ -271,8 +233,8 @@ check_keys(const EcsScd2 *table, Relation rel)
 				 errhint("Call ecomsocial.scd2_disable and then ecomsocial.scd2_enable.")));
 }
 
-static EcsScd2 *
-build_table(Relation rel, Oid root, HeapTuple tuple, TupleDesc regdesc)
+EcsScd2 *
+ecs_scd2_build(Relation rel, Oid root, HeapTuple tuple, TupleDesc regdesc)
 {
 	MemoryContext context = AllocSetContextCreate(CacheMemoryContext, "versioned table", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
@@ -296,124 +258,6 @@ build_table(Relation rel, Oid root, HeapTuple tuple, TupleDesc regdesc)
 	return table;
 }
 
-static void
-invalidate(Datum arg, Oid relid)
-{
-	HASH_SEQ_STATUS status;
-	CacheEntry *entry;
-
-	(void) arg;
-	hash_seq_init(&status, cache);
-	while ((entry = hash_seq_search(&status)) != NULL)
-		if (entry->table && (!OidIsValid(relid) || relid == entry->relid || relid == entry->table->root ||
-							 relid == entry->table->hub || relid == entry->table->remembered))
-			entry->table->valid = false;
-}
-
-static void
-invalidate_all(Datum arg, int cacheid, uint32 hashvalue)
-{
-	(void) cacheid;
-	(void) hashvalue;
-	invalidate(arg, InvalidOid);
-}
-
-static void
-end_transaction(XactEvent event, void *arg)
-{
-	ListCell   *cell;
-
-	(void) arg;
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
-		return;
-	foreach(cell, released)
-	{
-		EcsScd2    *table = lfirst(cell);
-
-		for (int i = 0; i < ECS_SCD2_PLANS; i++)
-			if (table->plans[i])
-				SPI_freeplan(table->plans[i]);
-		MemoryContextDelete(table->context);
-	}
-	list_free(released);
-	released = NIL;
-}
-
-static void
-make_cache(void)
-{
-	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(CacheEntry)};
-
-	cache = hash_create("versioned tables", 32, &ctl, HASH_ELEM | HASH_BLOBS);
-	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_all, (Datum) 0);
-	RegisterXactCallback(end_transaction, NULL);
-}
-
-static EcsScd2 *
-read_registry(Relation rel)
-{
-	Oid			root = RelationGetRelid(rel);
-	Relation	registry = table_open(ecs_scd2_registry(), AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	EcsScd2    *table = NULL;
-
-	if (rel->rd_rel->relispartition)
-		root = llast_oid(get_partition_ancestors(root));
-	ScanKeyInit(&key, ECS_SCD2_REG_REL, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(root));
-	scan = systable_beginscan(registry, InvalidOid, false, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		table = build_table(rel, root, tuple, RelationGetDescr(registry));
-	systable_endscan(scan);
-	table_close(registry, AccessShareLock);
-	return table;
-}
-
-EcsScd2 *
-ecs_scd2_find(Relation rel)
-{
-	Oid			relid = RelationGetRelid(rel);
-	CacheEntry *entry;
-	EcsScd2    *table;
-	bool		found;
-
-	if (cache == NULL)
-		make_cache();
-	entry = hash_search(cache, &relid, HASH_FIND, NULL);
-	if (entry && entry->table && entry->table->valid)
-		return entry->table;
-
-	table = read_registry(rel);
-	if (table == NULL && entry == NULL)
-		return NULL;
-	entry = hash_search(cache, &relid, HASH_ENTER, &found);
-	if (found && entry->table)
-	{
-		MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
-
-		released = lappend(released, entry->table);
-		MemoryContextSwitchTo(caller);
-	}
-	entry->table = table;
-	return table;
-}
-
-EcsScd2 *
-ecs_scd2_require(Relation rel)
-{
-	EcsScd2    *table = ecs_scd2_find(rel);
-
-	if (table == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" is not versioned", RelationGetRelationName(rel)),
-				 errhint("Call ecomsocial.scd2_enable first.")));
-	return table;
-}
-
 bool
 ecs_scd2_same(const EcsScd2Column *column, Datum a, bool a_null, Datum b, bool b_null)
 {
@@ -434,8 +278,6 @@ ecs_scd2_column_by_name(const EcsScd2 *table, const char *name)
 			return i;
 	return -1;
 }
-
-/* "(a, b)=(1, 2)", where a tuple begins with the key columns in their order */
 
 /* The key with its values as text */
 static char *

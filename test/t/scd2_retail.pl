@@ -88,4 +88,34 @@ cmp_ok(sql('SELECT count(*) FROM (SELECT FROM line_event GROUP BY sku, valid_fro
 	'some prices of a product share their minute');
 same('lines', 'lines_shuffled', 'the order of the file decides between them, whatever the order of arrival');
 
+# The product tables of two e-commerce models, as the models lay them out; then with memory, so that batches may come in any order
+sql(q{
+	SELECT create_ecommerce('shop', 'Europe/London'), create_ecommerce('shuffle', 'Europe/London');
+	CREATE TABLE product_event AS
+	SELECT row_number() OVER (ORDER BY sku, valid_from) AS n, dense_rank() OVER (ORDER BY sku) AS product_id, sku, title AS product_title, price AS unit_price,
+		min(valid_from) OVER (PARTITION BY sku) AS created_at, valid_from AS updated_at
+	FROM event});
+my $source = 'SELECT product_id, sku, product_title, unit_price, created_at, updated_at FROM product_event';
+sub same_products
+{
+	my ($what) = @_;
+	my $rows = 'product_id, sku, product_title, unit_price, created_at, updated_at, valid_from, valid_to, is_current';
+	is( sql("SELECT count(*) FROM ((SELECT $rows FROM shop.product EXCEPT ALL SELECT $rows FROM shuffle.product)
+		UNION ALL (SELECT $rows FROM shuffle.product EXCEPT ALL SELECT $rows FROM shop.product)) d"), 0, $what);
+	is( sql(q{SELECT count(*) FROM (SELECT sku, product_title, unit_price, valid_from, valid_to FROM shuffle.product
+		EXCEPT ALL SELECT sku, title, price, valid_from, valid_to FROM ordered) d}), 0, 'the history is that of the other tables');
+	is(sql("SELECT count(*) FROM scd2_validate('shuffle.product')"), 0, 'and it is valid');
+}
+sql(qq{
+	SELECT scd2_merge('shop.product', format('$source WHERE updated_at = %L', m)) FROM (SELECT DISTINCT updated_at AS m FROM product_event ORDER BY 1) e;
+	SELECT scd2_merge('shuffle.product', '$source ORDER BY hashint8(n)')});
+same_products('the products of the model: months in order, and one shuffled merge, are one table');
+sql(qq{
+	SELECT scd2_disable('shuffle.product');
+	TRUNCATE shuffle.product;
+	SELECT scd2_enable('shuffle.product', '{product_id}', overwrite => '{sku}', fixed => '{created_at}', updated_at => 'updated_at', created_at => 'created_at',
+		hub => 'shuffle.product_hub', out_of_order => true);
+	SELECT scd2_merge('shuffle.product', format('$source WHERE abs(hashint8(n)) %% 9 = %s', b)) FROM generate_series(0, 8) b});
+same_products('and so are nine shuffled batches, with out_of_order');
+
 done_testing();
