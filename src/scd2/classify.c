@@ -37,7 +37,10 @@ find_duplicates(EcsScd2Batch *batch)
 	return count;
 }
 
-/* The class of an event s, where v is the current version of its key */
+/*
+ * The class of an event s, where v is the current version of its key.  A version
+ * that was made to begin before its event does not repeat an event of its start.
+ */
 static char *
 class_of_event(const EcsScd2Batch *batch, bool duplicates)
 {
@@ -50,10 +53,12 @@ class_of_event(const EcsScd2Batch *batch, bool duplicates)
 		appendStringInfo(&sql, " WHEN d.%s IS NOT NULL THEN 'r'", table->columns[table->keys[0] - 1].name);
 	if (batch->timed)
 		appendStringInfoString(&sql, ecs_scd2_sql(table,
-												  " WHEN s.{'del} THEN 'r' WHEN v.{to} IS NULL THEN 'n' WHEN s.{'at} {=} v.{from} AND {1} THEN 'e' "
+												  " WHEN s.{'del} THEN 'r' WHEN v.{to} IS NULL THEN 'n' WHEN s.{'at} {=} v.{from} AND {1}{3} THEN 'e' "
 												  "WHEN s.{'at} {<} v.{from} THEN 'l' WHEN s.{'at} {=} v.{from}{2} THEN 'r'",
 												  ecs_scd2_same_given(table, batch->given, "s", "v", ECS_SCD2_HISTORY | ECS_SCD2_OVERWRITE | ECS_SCD2_SEQUENCE),
-												  table->remembered ? ecs_scd2_sql(table, " OR EXISTS (SELECT FROM {memory} m WHERE {match m s} AND m.at {>=} s.{'at})") : ""));
+												  table->remembered ? ecs_scd2_sql(table, " OR EXISTS (SELECT FROM {memory} m WHERE {match m s} AND m.at {>=} s.{'at})") : "",
+												  table->remembered && (table->created || table->open_start)
+												  ? ecs_scd2_sql(table, " AND NOT EXISTS (SELECT FROM {memory} m WHERE {match m s} AND m.kind {=} 'first')") : ""));
 	else
 		appendStringInfoString(&sql, ecs_scd2_sql(table,
 												  " WHEN v.{to} IS NULL THEN CASE WHEN s.{'del} THEN 'i' ELSE 'n' END WHEN s.{'del} THEN 'd'"));

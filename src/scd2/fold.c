@@ -113,6 +113,8 @@ remembered_events(const EcsScd2 *table, const char *rows)
 	for (int i = 0; i < table->natts; i++)
 		if (table->columns[i].role == ECS_SCD2_SEQUENCE)
 			appendStringInfoString(&values, "m.sequence, ");
+		else if (table->columns[i].role == ECS_SCD2_STAMP)
+			appendStringInfoString(&values, "m.at, ");
 		else if (ECS_SCD2_VALUES & table->columns[i].role)
 			appendStringInfo(&values, "o.%s, ", table->columns[i].name);
 	return ecs_scd2_sql(table,

@@ -6,7 +6,7 @@ SET search_path = public, ecomsocial;
 -- 240 keys with up to 12 events: few values, so that no-ops and returns are
 -- common; few moments, so that some events meet; every sixth is a delete.
 CREATE TABLE event AS
-SELECT n, k, at, CASE WHEN NOT del THEN a END AS a, CASE WHEN NOT del THEN b END AS b, seq, del
+SELECT n, k, at, CASE WHEN NOT del THEN a END AS a, CASE WHEN NOT del THEN b END AS b, seq, del, timestamptz '2024-01-01' + (k % 17 - 3) * interval '1 hour' AS born
 FROM (
 	SELECT n, h[1] % 240 AS k, timestamptz '2024-01-01' + (h[2] % 20) * interval '1 hour' AS at,
 		chr(65 + (h[3] % 3)::int) AS a, nullif(h[4] % 3, 0) AS b, h[5] % 3 AS seq, h[6] % 6 = 0 AS del
@@ -15,8 +15,9 @@ FROM (
 ) e;
 
 -- The reference: of each moment the event of the largest sequence, a row before
--- a delete, the largest image in the order of columns; then every change of the state begins a version.
-CREATE FUNCTION reference(sequenced boolean) RETURNS TABLE (k bigint, a text, b bigint, valid_from timestamptz, valid_to timestamptz) LANGUAGE sql AS $$
+-- a delete, the largest image in the order of columns; then every change of the state begins a version.  The first
+-- version of a key begins no later than the key was born, where that is known.
+CREATE FUNCTION reference(sequenced boolean, dated boolean DEFAULT false) RETURNS TABLE (k bigint, a text, b bigint, valid_from timestamptz, valid_to timestamptz) LANGUAGE sql AS $$
 	WITH winner AS (
 		SELECT DISTINCT ON (k, at) * FROM event
 		ORDER BY k, at, CASE WHEN sequenced THEN seq END DESC, del, ROW(b, a) USING *>
@@ -28,22 +29,24 @@ CREATE FUNCTION reference(sequenced boolean) RETURNS TABLE (k bigint, a text, b 
 		WHERE CASE WHEN before IS NULL THEN NOT del WHEN del THEN NOT before_del
 			ELSE before_del OR (a, b) IS DISTINCT FROM (before_a, before_b) END
 	)
-	SELECT k, a, b, at, until FROM boundary WHERE NOT del
+	SELECT k, a, b, CASE WHEN dated AND at = min(at) OVER (PARTITION BY k) THEN least(at, born) ELSE at END, until FROM boundary WHERE NOT del
 $$;
 SELECT count(*) AS versions, count(*) FILTER (WHERE valid_to = 'infinity') AS current FROM reference(true);
 
 CREATE TABLE plain (b bigint, k bigint, seq bigint, a text, PRIMARY KEY (k));
 CREATE TABLE sequenced (LIKE plain INCLUDING ALL);
+CREATE TABLE dated (LIKE plain INCLUDING ALL, born timestamptz);
 SELECT scd2_enable('plain', '{k}', overwrite => '{seq}', out_of_order => true);
 SELECT scd2_enable('sequenced', '{k}', sequence_by => 'seq', out_of_order => true);
+SELECT scd2_enable('dated', '{k}', overwrite => '{seq}', fixed => '{born}', created_at => 'born', out_of_order => true);
 
 CREATE FUNCTION differences(rel regclass, keys int DEFAULT 240) RETURNS TABLE (side text, k bigint, a text, b bigint, valid_from timestamptz, valid_to timestamptz) LANGUAGE plpgsql AS $$
 BEGIN
 	RETURN QUERY EXECUTE format($f$
-		WITH x AS (SELECT k, a, b, valid_from, valid_to FROM %s), r AS (SELECT * FROM reference(%L) WHERE k < %s)
+		WITH x AS (SELECT k, a, b, valid_from, valid_to FROM %s), r AS (SELECT * FROM reference(%L, %L) WHERE k < %s)
 		SELECT 'stored', x.* FROM (SELECT * FROM x EXCEPT ALL SELECT * FROM r) x
 		UNION ALL SELECT 'expected', x.* FROM (SELECT * FROM r EXCEPT ALL SELECT * FROM x) x
-		ORDER BY 2, 5, 1$f$, rel, rel = 'sequenced'::regclass, keys);
+		ORDER BY 2, 5, 1$f$, rel, rel = 'sequenced'::regclass, rel = 'dated'::regclass, keys);
 END $$;
 
 -- one by one, in an order that "salt" chooses, some of the keys
@@ -56,7 +59,7 @@ BEGIN
 			-- a delete with a sequence comes by merge only
 			PERFORM scd2_merge(rel, format('SELECT %s::bigint AS k, %s::bigint AS seq', e.k, e.seq), delete_when => 'true', effective_at => e.at);
 		ELSE
-			PERFORM scd2_upsert(rel, jsonb_build_object('k', e.k, 'a', e.a, 'b', e.b, 'seq', e.seq), e.at);
+			PERFORM scd2_upsert(rel, to_jsonb(e) - '{n,at,del}'::text[] - CASE WHEN rel = 'dated'::regclass THEN '' ELSE 'born' END, e.at);
 		END IF;
 	END LOOP;
 END $$;
@@ -69,7 +72,8 @@ DECLARE
 BEGIN
 	EXECUTE format('TRUNCATE %s', rel);
 	FOR i IN 0 .. batches - 1 LOOP
-		c := scd2_merge(rel, format('SELECT k, a, b, seq, at AS valid_from, del FROM event WHERE abs(hashint8extended(n, %s)) %% %s = %s', salt, batches, i),
+		c := scd2_merge(rel, format('SELECT k, a, b, seq, %s at AS valid_from, del FROM event WHERE abs(hashint8extended(n, %s)) %% %s = %s',
+			CASE WHEN rel = 'dated'::regclass THEN 'born,' END, salt, batches, i),
 			delete_when => 'del');
 		total := total + c.inserted + c.changed + c.overwritten + c.unchanged + c.closed + c.reopened + c.late + c.ignored;
 	END LOOP;
@@ -84,8 +88,12 @@ SELECT apply_single('sequenced', 0, 40);
 SELECT * FROM differences('sequenced', 40);
 SELECT apply_single('sequenced', 2, 40);
 SELECT * FROM differences('sequenced', 40);
+SELECT apply_single('dated', 3, 40);
+SELECT * FROM differences('dated', 40);
 
 SELECT batches, apply_batches('plain', batches, batches) AS rows, (SELECT count(*) FROM differences('plain')) AS differences
 FROM unnest('{1,2,3,7,20}'::int[]) batches;
 SELECT batches, apply_batches('sequenced', batches, batches) AS rows, (SELECT count(*) FROM differences('sequenced')) AS differences
+FROM unnest('{1,2,3,7,20}'::int[]) batches;
+SELECT batches, apply_batches('dated', batches, batches) AS rows, (SELECT count(*) FROM differences('dated')) AS differences
 FROM unnest('{1,2,3,7,20}'::int[]) batches;
