@@ -88,6 +88,25 @@ SELECT count(*), sum(twice) FROM many;
 SELECT count(*) FROM scd2_validate('many');
 SELECT bt_index_check(indexrelid, true) FROM pg_index WHERE indrelid = 'many'::regclass AND indisprimary;
 
+-- Generated columns, virtual where the server has them
+DO $$
+BEGIN
+	EXECUTE format('CREATE TABLE computed (k int PRIMARY KEY, a text, n int, twice int GENERATED ALWAYS AS (n * 2) %s, CHECK (twice < 100))',
+		CASE WHEN current_setting('server_version_num')::int >= 180000 THEN 'VIRTUAL' ELSE 'STORED' END);
+END $$;
+SELECT scd2_enable('computed', '{k}', out_of_order => true);
+INSERT INTO computed (k, a, n) SELECT k, 'a', k FROM generate_series(1, 4) k;
+UPDATE computed_current SET n = n + 1, a = 'b';
+SELECT scd2_upsert('computed', '{"k": 1, "a": "c", "n": 10, "twice": 7}');
+SELECT changed FROM scd2_merge('computed', 'SELECT k, ''d'' AS a, k * 5 AS n FROM generate_series(1, 3) k');
+SELECT scd2_upsert('computed', '{"k": 2, "a": "z", "n": 3}', '2024-01-01'), scd2_upsert('computed', '{"k": 2, "a": "y", "n": 4}', '2024-02-01'),
+	scd2_upsert('computed', '{"k": 2, "a": "x", "n": 5}', '2024-01-15');
+DELETE FROM computed_current WHERE k = 4;
+SELECT k, string_agg(a || twice, ' ' ORDER BY valid_to) FROM computed GROUP BY k ORDER BY k;
+SELECT "row" ->> 'twice' AS twice FROM scd2_history('computed', '{"k": 1}');
+SELECT refusal('UPDATE computed_current SET n = 60'), refusal('SELECT scd2_upsert(''computed'', ''{"k": 3, "n": 60}'')');
+SELECT * FROM scd2_validate('computed');
+
 -- The hub as the target of keys: the rows are there before the versions of a merge, so a tree can be merged whole; after a plain
 -- INSERT they are there when the statement is through, for keys that are checked later.
 CREATE TABLE tree (k int PRIMARY KEY, a text, up int);
