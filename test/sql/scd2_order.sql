@@ -12,7 +12,10 @@ FROM (
 		chr(65 + (h[3] % 3)::int) AS a, nullif(h[4] % 3, 0) AS b, h[5] % 3 AS seq, h[6] % 6 = 0 AS del
 	FROM generate_series(1, 1900) n,
 		LATERAL (SELECT array_agg(abs(hashint8extended(n, s)) ORDER BY s) AS h FROM generate_series(1, 6) s) h
-) e;
+) e
+-- and forty keys of one story: equal events, one of them where the key was born, and another between
+UNION ALL SELECT 2000 + k * 4 + i, k, timestamptz '2024-01-01' + i * interval '1 hour', CASE i WHEN 1 THEN 'B' ELSE 'A' END, 1, 0, false, '2024-01-01'
+FROM generate_series(240, 279) k, generate_series(0, 3) i;
 
 -- The reference: of each moment the event of the largest sequence, a row before
 -- a delete, the largest image in the order of columns; then every change of the state begins a version.  The first
@@ -40,7 +43,7 @@ SELECT scd2_enable('plain', '{k}', overwrite => '{seq}', out_of_order => true);
 SELECT scd2_enable('sequenced', '{k}', sequence_by => 'seq', out_of_order => true);
 SELECT scd2_enable('dated', '{k}', overwrite => '{seq}', fixed => '{born}', created_at => 'born', out_of_order => true);
 
-CREATE FUNCTION differences(rel regclass, keys int DEFAULT 240) RETURNS TABLE (side text, k bigint, a text, b bigint, valid_from timestamptz, valid_to timestamptz) LANGUAGE plpgsql AS $$
+CREATE FUNCTION differences(rel regclass, keys int DEFAULT 280) RETURNS TABLE (side text, k bigint, a text, b bigint, valid_from timestamptz, valid_to timestamptz) LANGUAGE plpgsql AS $$
 BEGIN
 	RETURN QUERY EXECUTE format($f$
 		WITH x AS (SELECT k, a, b, valid_from, valid_to FROM %s), r AS (SELECT * FROM reference(%L, %L) WHERE k < %s)
