@@ -6,6 +6,7 @@
 #include "postgres.h"
 
 #include "sketch/aggregate.h"
+#include "sketch/estimate.h"
 #include "sketch/function.h"
 
 PG_FUNCTION_INFO_V1(ecs_sketch_combine);
@@ -63,5 +64,5 @@ ecs_sketch_final_count(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_INT64(0);
 	ecs_view_state((EcsState *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0)), &view);
-	PG_RETURN_INT64(ecs_count_view(&view));
+	PG_RETURN_INT64(ecs_whole_count(ecs_sketch_estimate(&view).count));
 }

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* A little-endian word at any address; compilers make one load of it */
+/* Little-endian words at any address; compilers make one load or store of each */
 static inline uint64_t
 ecs_load_le64(const uint8_t *at)
 {
@@ -19,6 +19,18 @@ ecs_load_le64(const uint8_t *at)
 	memcpy(&word, at, sizeof(word));
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 	word = __builtin_bswap64(word);
+#endif
+	return word;
+}
+
+static inline uint32_t
+ecs_load_le32(const uint8_t *at)
+{
+	uint32_t	word;
+
+	memcpy(&word, at, sizeof(word));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	word = __builtin_bswap32(word);
 #endif
 	return word;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "sketch/bits.h"
+#include "sketch/estimate.h"
 #include "sketch/packed.h"
 
 const char *
@@ -28,6 +29,8 @@ ecs_sketch_read_header(const uint8_t *bytes, size_t len, EcsView *view)
 		return "Its layout is none of tokens (0), raw (1) and packed (2).";
 	if (bytes[1] >> 5 > ECS_HLL)
 		return "Its flavour is neither UltraLogLog (0) nor HyperLogLog (1).";
+	if (len < ecs_sketch_contents(bytes))
+		return "It ends before its registers.";
 
 	memset(view, 0, sizeof(EcsView));
 	view->form = layout == ECS_LAYOUT_TOKENS ? ECS_TOKENS : ECS_REGISTERS;
@@ -38,6 +41,49 @@ ecs_sketch_read_header(const uint8_t *bytes, size_t len, EcsView *view)
 	if (view->form == ECS_TOKENS && view->flavour != ECS_ULL)
 		return "It has tokens, but its flavour is not UltraLogLog (0).";
 	return NULL;
+}
+
+/* Moves "at" behind the number */
+static const char *
+read_token_count(const uint8_t **at, const uint8_t *end, int precision, uint32_t *count)
+{
+	int			shift;
+
+	*count = 0;
+	if (*at == end)
+		return NULL;
+	for (shift = 0;; shift += 7)
+	{
+		if (*at == end || shift > 14)
+			return "The number of its tokens is damaged.";
+		*count |= (uint32_t) (**at & 127) << shift;
+		if (*(*at)++ < 128)
+			break;
+	}
+	if (*count == 0 || *count > ecs_token_limit(precision))
+		return "The number of its tokens is not possible at its precision.";
+	return NULL;
+}
+
+const char *
+ecs_sketch_read_count(const uint8_t *bytes, size_t len, float *count)
+{
+	EcsView		view;
+	const char *problem = ecs_sketch_read_header(bytes, len, &view);
+	const uint8_t *at = bytes + ECS_SKETCH_HEADER;
+	uint32_t	word;
+
+	if (problem != NULL)
+		return problem;
+	if (view.form == ECS_TOKENS)
+	{
+		problem = read_token_count(&at, bytes + len, view.precision, &word);
+		*count = ecs_estimate_tokens(word).count;
+		return problem;
+	}
+	word = ecs_load_le32(at);
+	memcpy(count, &word, sizeof(word));
+	return *count >= 0 ? NULL : "Its estimate is no number of elements.";
 }
 
 /* The parameter of the Rice code of "count" tokens */
@@ -51,28 +97,16 @@ static const char *
 decode_tokens(const uint8_t *bytes, size_t len, uint32_t *tokens, EcsView *view)
 {
 	EcsBitReader reader = {bytes, bytes + len, 0, 0};
-	uint32_t	count = 0;
+	uint32_t	count;
+	const char *problem = read_token_count(&reader.at, reader.end, view->precision, &count);
 	uint32_t	previous = 0;
 	uint32_t	hash = 0;
 	uint32_t	i;
 	int			rice;
-	int			shift;
 
 	view->token = tokens;
-	if (len == 0)
-		return NULL;
-
-	for (shift = 0;; shift += 7)
-	{
-		if (reader.at == reader.end || shift > 14)
-			return "The number of its tokens is damaged.";
-		count |= (uint32_t) (*reader.at & 127) << shift;
-		if (*reader.at++ < 128)
-			break;
-	}
-	if (count == 0 || count > ecs_token_limit(view->precision))
-		return "The number of its tokens is not possible at its precision.";
-
+	if (problem != NULL || count == 0)
+		return problem;
 	rice = rice_bits(count);
 	for (i = 0; i < count; i++)
 	{
@@ -133,12 +167,14 @@ const char *
 ecs_sketch_decode(const uint8_t *bytes, size_t len, uint32_t *scratch, EcsView *view)
 {
 	const char *problem = ecs_sketch_read_header(bytes, len, view);
+	EcsLayout	layout;
 
 	if (problem != NULL)
 		return problem;
-	bytes += ECS_SKETCH_HEADER;
-	len -= ECS_SKETCH_HEADER;
-	switch (ecs_sketch_layout(bytes - ECS_SKETCH_HEADER))
+	layout = ecs_sketch_layout(bytes);
+	len -= ecs_sketch_contents(bytes);
+	bytes += ecs_sketch_contents(bytes);
+	switch (layout)
 	{
 		case ECS_LAYOUT_TOKENS:
 			return decode_tokens(bytes, len, scratch, view);
@@ -174,29 +210,45 @@ ecs_view_check(const EcsView *view)
 size_t
 ecs_encode_bound(const EcsView *view)
 {
-	return ECS_SKETCH_HEADER + ECS_SCRATCH_SLACK +
+	return ECS_SKETCH_HEADER + ECS_SKETCH_ESTIMATE + ECS_SCRATCH_SLACK +
 		(view->form == ECS_TOKENS ? (size_t) view->tokens * 9 : (size_t) 1 << view->precision);
+}
+
+static EcsLayout
+encode_registers(const EcsView *view, uint8_t **out)
+{
+	EcsHistogram histogram;
+	float		estimate;
+	uint32_t	word;
+	uint8_t    *end;
+
+	ecs_count_registers(view, &histogram);
+	estimate = ecs_estimate_registers(view, &histogram).count;
+	memcpy(&word, &estimate, sizeof(word));
+	ecs_store_le32(*out, word);
+	*out += ECS_SKETCH_ESTIMATE;
+
+	end = ecs_pack_registers(view, &histogram, *out);
+	if (end != NULL)
+	{
+		*out = end;
+		return ECS_LAYOUT_PACKED;
+	}
+	memcpy(*out, view->registers, (size_t) 1 << view->precision);
+	*out += (size_t) 1 << view->precision;
+	return ECS_LAYOUT_RAW;
 }
 
 size_t
 ecs_sketch_encode(const EcsView *view, uint32_t *sorted, uint8_t *out)
 {
-	EcsLayout	layout;
+	EcsLayout	layout = ECS_LAYOUT_TOKENS;
 	uint8_t    *end = out + ECS_SKETCH_HEADER;
 
-	if (view->form == ECS_TOKENS)
-	{
-		layout = ECS_LAYOUT_TOKENS;
-		end = encode_tokens(sorted, ecs_collect_tokens(sorted, view), end);
-	}
-	else if ((end = ecs_pack_registers(view->registers, view->precision, view->flavour, end)) != NULL)
-		layout = ECS_LAYOUT_PACKED;
+	if (view->form == ECS_REGISTERS)
+		layout = encode_registers(view, &end);
 	else
-	{
-		layout = ECS_LAYOUT_RAW;
-		end = out + ECS_SKETCH_HEADER + ((size_t) 1 << view->precision);
-		memcpy(out + ECS_SKETCH_HEADER, view->registers, (size_t) 1 << view->precision);
-	}
+		end = encode_tokens(sorted, ecs_collect_tokens(sorted, view), end);
 	out[0] = ECS_SKETCH_VERSION << 4 | layout;
 	out[1] = view->flavour << 5 | view->precision;
 	return end - out;

@@ -40,41 +40,19 @@ typedef struct Likelihood
 	int			last;
 } Likelihood;
 
-/* Four tables, so that equal neighbours do not wait for one another */
-static void
-count_registers(const uint8_t *registers, size_t m, uint32_t histogram[256])
-{
-	uint32_t	part[4][256];
-	size_t		j;
-	int			r;
-
-	memset(part, 0, sizeof(part));
-	for (j = 0; j < m; j += 4)
-	{
-		part[0][registers[j]]++;
-		part[1][registers[j + 1]]++;
-		part[2][registers[j + 2]]++;
-		part[3][registers[j + 3]]++;
-	}
-	for (r = 0; r < 256; r++)
-		histogram[r] = part[0][r] + part[1][r] + part[2][r] + part[3][r];
-}
-
 /* Both sums go by register value, so the order of registers does not matter */
 static void
-sum_up(const EcsView *view, Likelihood *sums)
+sum_up(const EcsView *view, const EcsHistogram *histogram, Likelihood *sums)
 {
-	uint32_t	histogram[256];
 	int			max_level = 64 - view->precision;
 	double		rate = 1;
 	int			u;
 
 	memset(sums, 0, sizeof(Likelihood));
-	count_registers(view->registers, (size_t) 1 << view->precision, histogram);
-	sums->alpha = histogram[0];
+	sums->alpha = histogram->count[0];
 	for (u = 1; u < 64; u++)
 	{
-		const uint32_t *with_flags = histogram + 4 * u;
+		const uint32_t *with_flags = histogram->count + 4 * u;
 		uint32_t	n = with_flags[0] + with_flags[1] + with_flags[2] + with_flags[3];
 
 		rate /= 2;
@@ -127,37 +105,44 @@ derivatives(const Likelihood *sums, double x, double *f, double *slope)
 	}
 }
 
-static EcsEstimate
-estimate_registers(const EcsView *view)
+/* Where Newton's iteration starts; 0 where nothing was seen */
+static double
+lower_bound(const Likelihood *sums)
+{
+	double		rate = ldexp(1.0, -sums->last);
+	double		count = 0;
+	double		weight = 0;
+	int			j;
+
+	for (j = sums->last; j >= sums->first; j--, rate *= 2)
+	{
+		count += sums->beta[j];
+		weight += sums->beta[j] * rate;
+	}
+	return count == 0 ? 0 : log1p(weight / sums->alpha) * count / weight;
+}
+
+EcsEstimate
+ecs_estimate_registers(const EcsView *view, const EcsHistogram *histogram)
 {
 	EcsEstimate estimate = {0, 0};
 	Likelihood	sums;
 	double		m = ldexp(1.0, view->precision);
-	double		count = 0;
-	double		weight = 0;
-	double		rate;
 	double		x;
 	double		f;
 	double		slope;
 	double		step;
-	int			j;
 
-	sum_up(view, &sums);
+	sum_up(view, histogram, &sums);
 	if (sums.alpha == 0)
 	{
-		estimate.count = estimate.error = INFINITY;
+		estimate.count = INFINITY;
+		estimate.error = INFINITY;
 		return estimate;
 	}
-	rate = ldexp(1.0, -sums.last);
-	for (j = sums.last; j >= sums.first; j--, rate *= 2)
-	{
-		count += sums.beta[j];
-		weight += sums.beta[j] * rate;
-	}
-	if (count == 0)
+	x = lower_bound(&sums);
+	if (x == 0)
 		return estimate;
-
-	x = log1p(weight / sums.alpha) * count / weight;
 	do
 	{
 		derivatives(&sums, x, &f, &slope);
@@ -166,22 +151,19 @@ estimate_registers(const EcsView *view)
 	} while (step > x * 1e-5);	/* then its square is left */
 
 	/* the curvature is that of a Poisson number, which itself varies by 1/n */
-	estimate.count = m * x / (1 + bias[view->flavour] / m);
+	estimate.count = (float) (m * x / (1 + bias[view->flavour] / m));
 	estimate.error = sqrt(fmax(1 / (x * x * slope) - 1 / (m * x), 0));
 	return estimate;
 }
 
-static EcsEstimate
-estimate_tokens(const EcsView *view)
+EcsEstimate
+ecs_estimate_tokens(uint32_t tokens)
 {
 	double		pairs_per_loss = 6 * ldexp(1.0, ECS_TOKEN_BITS);
+	double		n = tokens;
 	EcsEstimate estimate;
-	double		n = 0;
-	uint32_t	i;
 
-	for (i = 0; i < view->tokens; i++)
-		n += view->token[i] != 0;
-	estimate.count = n + n * (n - 1) / pairs_per_loss;
+	estimate.count = (float) (n + n * (n - 1) / pairs_per_loss);
 	estimate.error = n < 2 ? 0 : 1 / sqrt(pairs_per_loss);
 	return estimate;
 }
@@ -189,5 +171,16 @@ estimate_tokens(const EcsView *view)
 EcsEstimate
 ecs_sketch_estimate(const EcsView *view)
 {
-	return view->form == ECS_TOKENS ? estimate_tokens(view) : estimate_registers(view);
+	EcsHistogram histogram;
+	uint32_t	tokens = 0;
+	uint32_t	i;
+
+	if (view->form == ECS_REGISTERS)
+	{
+		ecs_count_registers(view, &histogram);
+		return ecs_estimate_registers(view, &histogram);
+	}
+	for (i = 0; i < view->tokens; i++)
+		tokens += view->token[i] != 0;
+	return ecs_estimate_tokens(tokens);
 }

@@ -5,12 +5,7 @@
 #ifndef ECS_SKETCH_FUNCTION_H
 #define ECS_SKETCH_FUNCTION_H
 
-#include "sketch/estimate.h"
-
-/* The estimate; errors 22003 where it is infinite */
-extern EcsEstimate ecs_estimate_view(const EcsView *view);
-
-/* As a whole number; errors 22003 where it does not fit */
-extern int64 ecs_count_view(const EcsView *view);
+/* An estimate as a whole number; errors 22003 where it is infinite or does not fit */
+extern int64 ecs_whole_count(double count);
 
 #endif							/* ECS_SKETCH_FUNCTION_H */

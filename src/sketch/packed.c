@@ -160,53 +160,61 @@ try_code(Choice *best, int number, int base, const Occurrence *occurring, int n)
 	}
 }
 
-/*
- * Try every code.  One that floats is tried with the bases that set it below
- * the commonest update value, the lowest of equally common ones, as far as its
- * own commonest can stand from where it begins.
- */
-static Choice
-choose_code(const uint8_t *registers, size_t m, EcsFlavour flavour)
+static int
+collect_occurring(const EcsHistogram *histogram, Occurrence occurring[256])
 {
-	uint32_t	histogram[2][256];
-	Occurrence	occurring[256];
-	Choice		best = {0, 0, SIZE_MAX};
-	uint32_t	most = 0;
-	int			common = 0;
 	int			n = 0;
-	int			r,
-				number,
-				base;
-	size_t		j;
+	int			r;
 
-	memset(histogram, 0, sizeof(histogram));
-	for (j = 0; j < m; j += 2)
-	{
-		histogram[0][registers[j]]++;
-		histogram[1][registers[j + 1]]++;
-	}
 	for (r = 0; r < 256; r++)
+		if (histogram->count[r] > 0)
+		{
+			occurring[n].reg = r;
+			occurring[n++].count = histogram->count[r];
+		}
+	return n;
+}
+
+/* The commonest update value, the lowest of equally common ones */
+static int
+commonest_value(const EcsHistogram *histogram)
+{
+	uint32_t	most = 0;
+	int			commonest = 0;
+	int			u;
+
+	for (u = 0; u < 64; u++)
 	{
-		histogram[0][r] += histogram[1][r];
-		if (histogram[0][r] == 0)
-			continue;
-		occurring[n].reg = r;
-		occurring[n++].count = histogram[0][r];
-	}
-	for (r = 0; r < 256; r += 4)
-	{
-		uint32_t	count = histogram[0][r] + histogram[0][r + 1] + histogram[0][r + 2] + histogram[0][r + 3];
+		const uint32_t *with_flags = histogram->count + 4 * u;
+		uint32_t	count = with_flags[0] + with_flags[1] + with_flags[2] + with_flags[3];
 
 		if (count > most)
 		{
 			most = count;
-			common = r >> 2;
+			commonest = u;
 		}
 	}
+	return commonest;
+}
 
-	for (number = flavour == ECS_HLL ? ECS_ULL_CODES : 0;
-		 number < (flavour == ECS_HLL ? ECS_CODES : ECS_ULL_CODES);
-		 number++)
+/*
+ * Try every code.  One that floats is tried with the bases that set it below
+ * the commonest update value as far as its own commonest can stand from where it
+ * begins.
+ */
+static Choice
+choose_code(const EcsHistogram *histogram, EcsFlavour flavour)
+{
+	int			first = flavour == ECS_HLL ? ECS_ULL_CODES : 0;
+	int			end = flavour == ECS_HLL ? ECS_CODES : ECS_ULL_CODES;
+	Occurrence	occurring[256];
+	int			n = collect_occurring(histogram, occurring);
+	int			common = commonest_value(histogram);
+	Choice		best = {0, 0, SIZE_MAX};
+	int			number,
+				base;
+
+	for (number = first; number < end; number++)
 	{
 		if (!code_lengths[number].floats)
 			try_code(&best, number, 0, occurring, n);
@@ -224,43 +232,79 @@ length_bytes(int precision)
 	return precision > 16 ? 3 : 2;
 }
 
-uint8_t *
-ecs_pack_registers(const uint8_t *registers, int precision, EcsFlavour flavour, uint8_t *out)
+/* What is written for a register */
+typedef struct Written
 {
-	size_t		m = (size_t) 1 << precision;
-	Choice		choice = choose_code(registers, m, flavour);
-	const uint8_t *length = code_lengths[choice.code].length;
-	const Code *code = get_code(choice.code);
-	uint8_t    *lengths = out + 2;
-	EcsBitWriter writer = {lengths + (LANES - 1) * length_bytes(precision), 0, 0};
-	int			lane,
-				i;
+	uint32_t	string;
+	int			bits;
+} Written;
+
+static void
+spell_registers(const Choice *choice, Written written[256])
+{
+	const uint8_t *length = code_lengths[choice->code].length;
+	const Code *code = get_code(choice->code);
+	int			r;
+
+	for (r = 0; r < 256; r++)
+	{
+		uint8_t		sym = r - 4 * choice->base;
+
+		if (sym < ECS_CODE_WINDOW && length[sym] > 0)
+		{
+			written[r].string = code->bits[sym];
+			written[r].bits = length[sym];
+		}
+		else
+		{
+			written[r].string = code->bits[ESCAPE] | (uint32_t) r << length[ESCAPE];
+			written[r].bits = length[ESCAPE] + 8;
+		}
+	}
+}
+
+static uint8_t *
+write_lane(const Written written[256], const uint8_t *registers, size_t count, uint8_t *out)
+{
+	EcsBitWriter writer = {out, 0, 0};
 	size_t		j;
 
-	if ((writer.at - out) + choice.bits / 8 + LANES >= m)
+	for (j = 0; j < count; j += 2)
+	{
+		Written		a = written[registers[j]];
+		Written		b = written[registers[j + 1]];
+
+		ecs_put_bits(&writer, a.string | (uint64_t) b.string << a.bits, a.bits + b.bits);
+	}
+	return ecs_end_bits(&writer);
+}
+
+uint8_t *
+ecs_pack_registers(const EcsView *view, const EcsHistogram *histogram, uint8_t *out)
+{
+	size_t		m = (size_t) 1 << view->precision;
+	Choice		choice = choose_code(histogram, view->flavour);
+	Written		written[256];
+	uint8_t    *lengths = out + 2;
+	uint8_t    *end = lengths + (LANES - 1) * length_bytes(view->precision);
+	int			lane,
+				i;
+
+	if ((end - out) + choice.bits / 8 + LANES >= m)
 		return NULL;
 
 	out[0] = choice.code;
 	out[1] = choice.base;
+	spell_registers(&choice, written);
 	for (lane = 0; lane < LANES; lane++)
 	{
-		uint8_t    *start = writer.at;
+		uint8_t    *start = end;
 
-		for (j = lane * (m / LANES); j < (lane + 1) * (m / LANES); j++)
-		{
-			uint8_t		sym = registers[j] - 4 * choice.base;
-
-			if (sym < ECS_CODE_WINDOW && length[sym] > 0)
-				ecs_put_bits(&writer, code->bits[sym], length[sym]);
-			else
-				ecs_put_bits(&writer, code->bits[ESCAPE] | (uint32_t) registers[j] << length[ESCAPE],
-							 length[ESCAPE] + 8);
-		}
-		ecs_end_bits(&writer);
-		for (i = 0; lane < LANES - 1 && i < length_bytes(precision); i++)
-			*lengths++ = (writer.at - start) >> (8 * i);
+		end = write_lane(written, view->registers + lane * (m / LANES), m / LANES, start);
+		for (i = 0; lane < LANES - 1 && i < length_bytes(view->precision); i++)
+			*lengths++ = (end - start) >> (8 * i);
 	}
-	return writer.at;
+	return end;
 }
 
 /* -------- reading -------- */

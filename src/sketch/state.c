@@ -293,6 +293,26 @@ ecs_state_view(const EcsState *state, EcsView *view)
 	view->registers = (const uint8_t *) (state->data + ECS_MAX_WAITING);
 }
 
+/* Four tables, so that equal neighbours do not wait for one another */
+void
+ecs_count_registers(const EcsView *view, EcsHistogram *histogram)
+{
+	uint32_t	part[4][256];
+	size_t		j;
+	int			r;
+
+	memset(part, 0, sizeof(part));
+	for (j = 0; j < (size_t) 1 << view->precision; j += 4)
+	{
+		part[0][view->registers[j]]++;
+		part[1][view->registers[j + 1]]++;
+		part[2][view->registers[j + 2]]++;
+		part[3][view->registers[j + 3]]++;
+	}
+	for (r = 0; r < 256; r++)
+		histogram->count[r] = part[0][r] + part[1][r] + part[2][r] + part[3][r];
+}
+
 /* Insertion sort: the tokens of a state stand almost in order, those of a stored sketch in order */
 uint32_t
 ecs_collect_tokens(uint32_t *sorted, const EcsView *view)

@@ -164,6 +164,14 @@ ecs_state_is_settled(const EcsState *state)
 /* See into a settled state */
 extern void ecs_state_view(const EcsState *state, EcsView *view);
 
+/* How many registers of a view have each value */
+typedef struct EcsHistogram
+{
+	uint32_t	count[256];
+} EcsHistogram;
+
+extern void ecs_count_registers(const EcsView *view, EcsHistogram *histogram);
+
 /* The tokens of a view in ascending order, without zeros; returns their number */
 extern uint32_t ecs_collect_tokens(uint32_t *sorted, const EcsView *view);
 

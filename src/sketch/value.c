@@ -6,10 +6,17 @@
 
 #include "sketch/value.h"
 
-/*
- * The stored form was checked when it came in, so a failure here means damaged
- * storage.
- */
+/* The stored form was checked when it came in, so a failure here means damaged storage */
+static void
+check_stored(const char *problem)
+{
+	if (unlikely(problem != NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("stored sketch is damaged"),
+				 errdetail_internal("%s", problem)));
+}
+
 void
 ecs_view_datum(Datum sketch, EcsView *view, EcsScratch *scratch)
 {
@@ -25,11 +32,19 @@ ecs_view_datum(Datum sketch, EcsView *view, EcsScratch *scratch)
 			room = palloc(ecs_scratch_size(view->precision));
 		problem = ecs_sketch_decode(bytes, len, room, view);
 	}
-	if (problem != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("stored sketch is damaged"),
-				 errdetail_internal("%s", problem)));
+	check_stored(problem);
+}
+
+float
+ecs_count_datum(Datum sketch)
+{
+	struct varlena *value = (struct varlena *) DatumGetPointer(sketch);
+	float		count;
+
+	if (VARATT_IS_EXTERNAL(value) || VARATT_IS_COMPRESSED(value))
+		value = pg_detoast_datum_slice(value, 0, ECS_SKETCH_COUNT_BYTES);
+	check_stored(ecs_sketch_read_count((const uint8 *) VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), &count));
+	return count;
 }
 
 bytea *

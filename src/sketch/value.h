@@ -21,6 +21,9 @@ typedef struct EcsScratch
 /* See into a stored sketch.  The view lasts as long as the value and the scratch do. */
 extern void ecs_view_datum(Datum sketch, EcsView *view, EcsScratch *scratch);
 
+/* The estimated number of elements of a stored sketch, of which no more than its head is fetched */
+extern float ecs_count_datum(Datum sketch);
+
 /* The stored form, palloc'd */
 extern bytea *ecs_sketch_of_view(const EcsView *view);
 extern bytea *ecs_sketch_of_state(const EcsState *state);

@@ -100,10 +100,13 @@ read_state(const Sketch *sketch)
 	EcsState   *state = NULL;
 	EcsView		view;
 	uint32_t   *scratch;
+	float		stored;
 
 	if (ecs_sketch_read_header(sketch->bytes, sketch->len, &view) != NULL)
 		return NULL;
 	scratch = allocate(ecs_scratch_size(view.precision));
+	if (ecs_sketch_read_count(sketch->bytes, sketch->len, &stored) == NULL)
+		assert(stored >= 0);
 	if (ecs_sketch_decode(sketch->bytes, sketch->len, scratch, &view) == NULL)
 	{
 		double		count;
@@ -124,14 +127,23 @@ read_state(const Sketch *sketch)
 	return state;
 }
 
+/* The first bytes of what is written tell the estimate of what was written */
 static Sketch
 write_state(EcsState *state)
 {
 	EcsView		view;
+	Sketch		sketch;
+	Sketch		head;
+	float		stored;
 
 	ecs_state_settle(state);
 	ecs_state_view(state, &view);
-	return encode(&view);
+	sketch = encode(&view);
+	head = copy_bytes(sketch.bytes, sketch.len < ECS_SKETCH_COUNT_BYTES ? sketch.len : ECS_SKETCH_COUNT_BYTES);
+	assert(ecs_sketch_read_count(head.bytes, head.len, &stored) == NULL);
+	assert(stored == ecs_sketch_estimate(&view).count);
+	free(head.bytes);
+	return sketch;
 }
 
 static int

@@ -1,5 +1,6 @@
 -- Damaged sketches and hlls through SQL: an error of the documented kind or a
--- sketch that holds together, never anything else.
+-- sketch that holds together, never anything else.  And the same bytes as if they
+-- had been damaged in a table: an error or any answer.
 -- psql -v mutations=1000000 makes more of them (test/bench/sketch_mutations).
 \set QUIET 1
 \if :{?mutations}
@@ -9,7 +10,7 @@
 SET client_min_messages = warning;
 BEGIN;
 SET LOCAL search_path = ecomsocial, public;
-SELECT plan(4);
+SELECT plan(5);
 
 CREATE TABLE original AS
 SELECT row_number() OVER (ORDER BY p, n) - 1 AS id, s::bytea AS bytes,
@@ -54,15 +55,27 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
     RETURN SQLSTATE;
 END $$;
+CREATE FUNCTION unchecked(bytea) RETURNS sketch AS '$libdir/ecomsocial', 'ecs_sketch_to_bytea' LANGUAGE c IMMUTABLE STRICT;
+CREATE FUNCTION stored_outcome(s sketch) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    IF sketch_count(s) < 0 OR sketch_info(s) IS NULL OR sketch_to_hll(s || s) IS NULL OR sketch_hash(s) IS NULL OR s <> s THEN
+        RETURN 'broken';
+    END IF;
+    RETURN 'sketch';
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE;
+END $$;
 CREATE TABLE result AS
 SELECT kind, outcome, count(*) AS n
-FROM generate_series(0, :mutations - 1) i, LATERAL (SELECT i % 3 AS kind, i / 3 % 32 AS a, hashint8(i) & 31 AS b) choice
+FROM generate_series(0, :mutations - 1) i, LATERAL (SELECT i % 4 AS kind, i / 4 % 32 AS a, hashint8(i) & 31 AS b) choice
      JOIN original x ON x.id = a JOIN original y ON y.id = b,
-     LATERAL (SELECT outcome(CASE WHEN kind = 2 THEN mutate(x.hll, y.hll, i) WHEN i % 2 = 0 THEN mutate(x.bytes, y.imported, i) ELSE mutate(x.imported, y.bytes, i) END, kind) AS outcome) o
+     LATERAL (SELECT CASE WHEN kind = 2 THEN mutate(x.hll, y.hll, i) WHEN i / 128 % 2 = 0 THEN mutate(x.bytes, y.imported, i) ELSE mutate(x.imported, y.bytes, i) END AS damaged) m,
+     LATERAL (SELECT CASE WHEN kind = 3 THEN stored_outcome(unchecked(damaged)) ELSE outcome(damaged, kind) END AS outcome) o
 GROUP BY kind, outcome;
 SELECT is((SELECT sum(n) FROM result), :mutations::numeric, 'the server survives');
 SELECT set_eq('SELECT outcome FROM result WHERE kind = 0', ARRAY['sketch', '22P03'], 'bytea');
 SELECT set_eq('SELECT outcome FROM result WHERE kind = 1', ARRAY['sketch', '22P02'], 'text');
 SELECT set_eq('SELECT outcome FROM result WHERE kind = 2', ARRAY['sketch', '22P03'], 'hll');
+SELECT set_eq('SELECT outcome FROM result WHERE kind = 3', ARRAY['sketch', 'XX001', '22003'], 'what is stored');
 SELECT * FROM finish();
 ROLLBACK;

@@ -111,7 +111,7 @@ SELECT id, p, j, coalesce(u, 0) AS u, coalesce(u - 1 = ANY (seen), false) AS b1,
 FROM (SELECT DISTINCT id, p FROM update_value) x CROSS JOIN LATERAL generate_series(0, (1 << p) - 1) j
      LEFT JOIN (SELECT id, p, j, max(k) AS u, array_agg(k) AS seen FROM update_value GROUP BY id, p, j) y USING (id, p, j);
 CREATE TABLE oracle AS
-SELECT id, p, ('\x11' || lpad(to_hex(p), 2, '0') || string_agg(lpad(to_hex(4 * u + 2 * b1::int + b0::int), 2, '0'), '' ORDER BY j))::sketch AS s
+SELECT id, p, ('\x11' || lpad(to_hex(p), 2, '0') || '00000000' || string_agg(lpad(to_hex(4 * u + 2 * b1::int + b0::int), 2, '0'), '' ORDER BY j))::sketch AS s
 FROM register GROUP BY id, p;
 SELECT is((SELECT count(*) FROM oracle), 15::bigint, 'the oracle has sketches');
 SELECT is_empty($$SELECT id, p FROM oracle JOIN whole USING (id, p) WHERE sketch_info(whole.s) ->> 'layout' <> 'tokens' AND oracle.s <> whole.s$$,

@@ -105,20 +105,47 @@ SELECT users::text::sketch = users AS round_trip, users::bytea::sketch = users A
 FROM parts WHERE part = 1;
 SELECT text, failure(format('SELECT %L::ecomsocial.sketch', text)) FROM unnest(ARRAY[
     '', 'x', '\x', '\x1', '\x10', '\x100', '\x1g0b', '\x200b', '\x130b', '\x104b', '\x1003', '\x1013', '\x102b',
-    '\x100b00', '\x100b01', '\x100b8080', '\x100bff', '\x110b00', '\x1104ffffffffffffffffffffffffffffffff', '\x120b',
-    '\x120bff00000000000000', '\x120b0000ffffffffffff', '\x120b0000000000000000']) WITH ORDINALITY AS t(text, n) ORDER BY n;
+    '\x100b00', '\x100b01', '\x100b8080', '\x100bff', '\x110b', '\x110b000000', '\x110b0000000000', '\x110400000000ffffffffffffffffffffffffffffffff',
+    '\x120b', '\x120b00000000', '\x120b00000000ff00000000000000', '\x120b000000000000ffffffffffff', '\x120b000000000000000000000000']) WITH ORDINALITY AS t(text, n) ORDER BY n;
 SELECT failure('SELECT ''\x100b''::bytea::ecomsocial.sketch'), failure('SELECT ''\x''::bytea::ecomsocial.sketch');
 -- raw registers are accepted, and stored as every other sketch of the same contents
-SELECT sketch_info(('\x1104' || repeat('0c', 16))::sketch);
-SELECT failure($$SELECT '\x1104 0c'::ecomsocial.sketch$$);
-SELECT failure(format('SELECT %L::ecomsocial.sketch', '\x1104' || repeat(byte, 16))) FROM unnest(ARRAY['01', '05', '09', 'f8', 'f7']) byte;
-SELECT failure(format('SELECT %L::ecomsocial.sketch', '\x1124' || repeat(byte, 16))) FROM unnest(ARRAY['0d', '0c', 'f4', 'f8']) byte;
+SELECT sketch_info(('\x110400000000' || repeat('0c', 16))::sketch);
+SELECT failure($$SELECT '\x110400000000 0c'::ecomsocial.sketch$$);
+SELECT failure(format('SELECT %L::ecomsocial.sketch', '\x110400000000' || repeat(byte, 16))) FROM unnest(ARRAY['01', '05', '09', 'f8', 'f7']) byte;
+SELECT failure(format('SELECT %L::ecomsocial.sketch', '\x112400000000' || repeat(byte, 16))) FROM unnest(ARRAY['0d', '0c', 'f4', 'f8']) byte;
+-- the estimate of the stored form: what approx_count_distinct tells, and computed anew whatever comes in
+SELECT p, # s = c AS same, sketch_estimate(s) = (sketch_info(s) ->> 'estimate')::float8 AS same_estimate,
+       overlay(s::bytea PLACING '\xffffffff' FROM 3 FOR 4)::sketch::bytea = s::bytea AS not_trusted,
+       overlay(s::text PLACING '0000807f' FROM 7 FOR 8)::sketch::text = s::text AS not_trusted_either
+FROM (SELECT p, sketch_agg(i, p) AS s, approx_count_distinct(i, p) AS c FROM numbers, unnest(ARRAY[4, 7, 11, 14]) p GROUP BY p) t ORDER BY p;
+-- it is read without the registers, where they are in the row, out of it or compressed
+CREATE TABLE plain (s sketch);
+CREATE TABLE external (LIKE plain);
+CREATE TABLE compressed (LIKE plain);
+ALTER TABLE external ALTER s SET STORAGE external;
+ALTER TABLE compressed ALTER s SET STORAGE extended;
+INSERT INTO plain SELECT sketch_agg(i, 11) FROM numbers UNION ALL SELECT sketch_agg(i, 18) FROM numbers
+UNION ALL VALUES (sketch_empty()), (('\x110e00000000' || repeat('10', 16384))::sketch);
+INSERT INTO external TABLE plain;
+INSERT INTO compressed TABLE plain;
+SELECT array_agg(# s ORDER BY # s) AS plain, (SELECT array_agg(# s ORDER BY # s) FROM external) AS external, (SELECT array_agg(# s ORDER BY # s) FROM compressed) AS compressed,
+       (SELECT bool_or(pg_column_size(s) < length(s::bytea)) FROM compressed) AS is_compressed
+FROM plain;
+DROP TABLE plain, external, compressed;
+-- what input refuses may stand in a damaged table: an error, and comparisons that do not look at the estimate
+CREATE FUNCTION unchecked(bytea) RETURNS sketch AS '$libdir/ecomsocial', 'ecs_sketch_to_bytea' LANGUAGE c IMMUTABLE STRICT;
+SELECT failure(format('SELECT # ecomsocial.unchecked(%L)', bytes)), failure(format('SELECT ecomsocial.sketch_error(ecomsocial.unchecked(%L))', bytes))
+FROM unnest(ARRAY['\x', '\x200b', '\x130b', '\x100b8080', '\x100bff7f', '\x110b000000', '\x110b0000c0ff', '\x110b000080bf', '\x120b0000807f']) bytes;
+SELECT a = b AS equal, a < b OR a > b AS ordered, sketch_cmp(a, b), sketch_hash(a) = sketch_hash(b) AS hashes, sketch_hash_extended(a, 7) = sketch_hash_extended(b, 7) AS extended,
+       a::bytea = b::bytea AS bytes, a || sketch_empty(11) = b AS united
+FROM (SELECT sketch_agg(i) AS a FROM numbers) x, unchecked(overlay(a::bytea PLACING '\x00000040' FROM 3 FOR 4)) AS b;
+DROP FUNCTION unchecked;
 -- every register full: no estimate fits
 SELECT sketch_estimate(s), sketch_error(s), sketch_info(s) -> 'estimate', failure(format('SELECT # %L::ecomsocial.sketch', s)),
        failure(format('SELECT ecomsocial.sketch_bounds(%L)', s)), failure(format('SELECT ecomsocial.sketch_overlap(%L, %1$L)', s))
-FROM (SELECT ('\x1104' || repeat('f7', 16))::sketch AS s) t;
+FROM (SELECT ('\x110400000000' || repeat('f7', 16))::sketch AS s) t;
 SELECT sketch_estimate(s) > 9.3e18, failure(format('SELECT # %L::ecomsocial.sketch', s))
-FROM (SELECT ('\x1104' || repeat('f6', 16))::sketch AS s) t;
+FROM (SELECT ('\x110400000000' || repeat('f6', 16))::sketch AS s) t;
 
 -- comparison
 SELECT count(*), count(DISTINCT users) FROM (SELECT users FROM parts UNION ALL SELECT users FROM parts) t;
@@ -126,9 +153,12 @@ SELECT count(*) FROM (SELECT users FROM parts UNION SELECT sketch_agg(i) FROM nu
 SELECT count(*) FROM (SELECT 1 FROM (SELECT users FROM parts UNION ALL SELECT users FROM parts) t GROUP BY users HAVING count(*) = 2) t;
 CREATE INDEX ON parts (users);
 CREATE INDEX ON parts USING hash (users);
-SELECT bool_and((a.users < b.users) = (a.users::bytea < b.users::bytea) AND (a.users >= b.users) = (a.users::bytea >= b.users::bytea)
-                AND (a.users > b.users) = (a.users::bytea > b.users::bytea) AND (a.users <= b.users) = (a.users::bytea <= b.users::bytea)
-                AND (a.users <> b.users) = (a.part <> b.part)) AS consistent FROM parts a, parts b;
+SELECT bool_and((a.users < b.users) = (a.bytes < b.bytes) AND (a.users >= b.users) = (a.bytes >= b.bytes)
+                AND (a.users > b.users) = (a.bytes > b.bytes) AND (a.users <= b.users) = (a.bytes <= b.bytes)
+                AND (a.users <> b.users) = (a.part <> b.part)) AS consistent
+FROM (SELECT part, users, overlay(users::bytea PLACING '' FROM 3 FOR 4) AS bytes FROM parts) a,
+     (SELECT part, users, overlay(users::bytea PLACING '' FROM 3 FOR 4) AS bytes FROM parts) b;
+SELECT sketch_hash(users) = sketch_hash_extended(users, 0)::bit(32)::int AS low_half FROM parts WHERE part = 1;
 SELECT failure('SELECT ecomsocial.sketch_cmp(''\x100b'', ''\x10'')');
 
 -- aggregates: shared states, windows, DISTINCT, FILTER
