@@ -229,7 +229,7 @@ COMMENT ON OPERATOR CLASS sketch_ops USING hash IS 'equality by bytes';
 COMMENT ON OPERATOR FAMILY sketch_ops USING hash IS 'equality by bytes';
 
 -- Aggregates.  SSPACE is the state of a group of some fifty elements: it starts
--- at 28 bytes and ends at that of 2^precision.
+-- at 32 bytes and ends at twice the registers.
 
 CREATE FUNCTION sketch_state_combine(sketch_state, sketch_state) RETURNS sketch_state
     AS 'MODULE_PATHNAME', 'ecs_sketch_combine' LANGUAGE c IMMUTABLE PARALLEL SAFE;
@@ -248,7 +248,7 @@ CREATE FUNCTION sketch_state_count(sketch_state) RETURNS bigint
 COMMENT ON FUNCTION sketch_state_count(sketch_state) IS 'final function of approx_count_distinct';
 
 CREATE AGGREGATE sketch_union_agg(sketch) (
-    SFUNC = sketch_state_merge, STYPE = sketch_state, SSPACE = 2080,
+    SFUNC = sketch_state_merge, STYPE = sketch_state, SSPACE = 4096,
     FINALFUNC = sketch_state_final, FINALFUNC_MODIFY = READ_ONLY,
     COMBINEFUNC = sketch_state_combine, PARALLEL = SAFE
 );

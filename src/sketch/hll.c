@@ -48,7 +48,7 @@ import_hll(const uint8 *bytes, size_t len)
 	}
 	state = ecs_state_create(ECS_REGISTERS, header.log2m, 0);
 	state->flavour = ECS_HLL;
-	check_hll(ecs_hll_read_registers(bytes, len, &header, ecs_state_registers(state)));
+	check_hll(ecs_hll_read_registers(bytes, len, &header, ecs_state_registers(state)->reg));
 	return ecs_sketch_of_state(state);
 }
 
@@ -74,7 +74,7 @@ export_hll(const EcsView *view, const EcsHllHeader *header)
 	bytea	   *result = palloc(VARHDRSZ + ecs_hll_bound(header));
 
 	ecs_state_settle(registers);
-	SET_VARSIZE(result, VARHDRSZ + ecs_hll_write(ecs_state_registers(registers), header, (uint8 *) VARDATA(result)));
+	SET_VARSIZE(result, VARHDRSZ + ecs_hll_write(ecs_state_registers(registers)->reg, header, (uint8 *) VARDATA(result)));
 	return result;
 }
 

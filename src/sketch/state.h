@@ -60,18 +60,13 @@ typedef enum EcsForm
 /*
  * The working form is flat, since it is also the transition state of the
  * aggregates: the first field is a varlena header, always of the whole
- * allocation.  "data" is either a hash table of tokens, at most three quarters
- * full, or registers behind a few tokens that wait to be added to them.
+ * allocation.
  *
- * The table is a power of two of slots, a token's home being given by its top
- * bits, and collisions go to the next slot.  So the tokens stand almost in order,
- * and sorting them costs one pass.  (Elements chosen to collide make it quadratic,
- * which the limit on their number bounds.)
- *
- * Where rows go to thousands of groups in turn, the registers of each have left
- * the processor's nearer caches when its next row comes.  The waiting tokens share
- * a cache line with the header, and are added all at once, which fetches their
- * registers side by side.  Registers are complete only when none wait.
+ * Tokens are in a hash table, at most three quarters full.  A token's place among
+ * them is its home, and collisions go to the next slot.  So the tokens stand almost
+ * in order, and sorting them costs one pass.  (Elements chosen to collide make it
+ * quadratic, which the limit on their number bounds.)  The state's size is a power
+ * of two, to which PostgreSQL rounds memory up, so the slots are a few less.
  */
 typedef struct EcsState
 {
@@ -79,12 +74,30 @@ typedef struct EcsState
 	uint8_t		precision;
 	uint8_t		flavour;		/* EcsFlavour; ECS_ULL when tokens */
 	uint8_t		form;			/* EcsForm */
-	uint8_t		log2_slots;		/* tokens only */
-	uint32_t	count;			/* of tokens in the table, or waiting */
-	uint32_t	data[];
+	uint8_t		log2_size;		/* of a state of tokens */
+	uint32_t	count;			/* of tokens in the table, or of recent ones */
+	uint32_t	data[];			/* the table, or EcsRegisters */
 } EcsState;
 
-#define ECS_MAX_WAITING			((64 - sizeof(EcsState)) / sizeof(uint32_t))
+/*
+ * Where rows go to thousands of groups in turn, the memory of each has left the
+ * processor's nearer caches when its next row comes.  So a new token is put down
+ * beside the header, in the same cache line.  When no more fit, they move to a log
+ * behind the registers, and when that is full all are added to the registers, which
+ * so are fetched once for hundreds of tokens.  Up to precision 12 the log is memory
+ * that would be lost otherwise: it fills what remains up to a power of two.
+ * Registers are complete only when no token waits.
+ */
+#define ECS_RECENT		11
+
+typedef struct EcsRegisters
+{
+	uint32_t	logged;			/* number of tokens in the log */
+	uint32_t	idle_bits;		/* tokens with one of these bits change no
+								 * register */
+	uint32_t	recent[ECS_RECENT];
+	uint8_t		reg[];			/* 2^precision registers, and the log */
+} EcsRegisters;
 
 /*
  * The contents of a sketch of any form, to read only.  Tokens are an array in
@@ -100,10 +113,10 @@ typedef struct EcsView
 	const uint8_t *registers;	/* 2^precision of them */
 } EcsView;
 
-static inline uint8_t *
+static inline EcsRegisters *
 ecs_state_registers(EcsState *state)
 {
-	return (uint8_t *) (state->data + ECS_MAX_WAITING);
+	return (EcsRegisters *) state->data;
 }
 
 /*
@@ -118,16 +131,16 @@ ecs_token_limit(int precision)
 }
 
 /* The smallest state: an empty table of tokens */
-#define ECS_MIN_LOG2_SLOTS		2
-#define ECS_EMPTY_STATE_SIZE	(sizeof(EcsState) + (sizeof(uint32_t) << ECS_MIN_LOG2_SLOTS))
+#define ECS_MIN_LOG2_SIZE		5
+#define ECS_EMPTY_STATE_SIZE	((size_t) 1 << ECS_MIN_LOG2_SIZE)
 
-extern size_t ecs_state_size(EcsForm form, int precision, int log2_slots);
+extern size_t ecs_state_size(EcsForm form, int precision, int log2_size);
 
-/* How many slots hold a number of tokens */
-extern int	ecs_log2_slots(uint32_t count);
+/* The size of a state for so many tokens */
+extern int	ecs_log2_size(uint32_t tokens);
 
 /* Lay out an empty sketch in ecs_state_size() bytes */
-extern void ecs_state_init(EcsState *state, EcsForm form, EcsFlavour flavour, int precision, int log2_slots);
+extern void ecs_state_init(EcsState *state, EcsForm form, EcsFlavour flavour, int precision, int log2_size);
 
 /*
  * Add a token.  False when the table of tokens is full: then the state is to be
@@ -135,6 +148,7 @@ extern void ecs_state_init(EcsState *state, EcsForm form, EcsFlavour flavour, in
  */
 static inline bool ecs_state_add(EcsState *state, uint32_t token);
 extern bool ecs_state_add_to_table(EcsState *state, uint32_t token);
+extern void ecs_state_log_recent(EcsState *state);
 
 /* The size of the next larger state, and the move into it */
 extern size_t ecs_state_grown_size(const EcsState *state);
@@ -152,14 +166,9 @@ extern void ecs_state_to_registers(EcsState *to, const EcsState *from);
 /* Merge registers into a state of registers that was fitted to them */
 extern void ecs_state_merge_registers(EcsState *state, const EcsView *view);
 
-/* Add the waiting tokens; to be done before anybody looks at registers */
+/* Add what waits to the registers; to be done before anybody looks at them */
 extern void ecs_state_settle(EcsState *state);
-
-static inline bool
-ecs_state_is_settled(const EcsState *state)
-{
-	return state->form == ECS_TOKENS || state->count == 0;
-}
+extern bool ecs_state_is_settled(const EcsState *state);
 
 /* See into a settled state */
 extern void ecs_state_view(const EcsState *state, EcsView *view);
@@ -199,9 +208,11 @@ ecs_state_add(EcsState *state, uint32_t token)
 {
 	if (state->form == ECS_TOKENS)
 		return ecs_state_add_to_table(state, token);
-	state->data[state->count++] = token;
-	if (state->count == ECS_MAX_WAITING)
-		ecs_state_settle(state);
+	if ((token & ecs_state_registers(state)->idle_bits) != 0)
+		return true;
+	ecs_state_registers(state)->recent[state->count++] = token;
+	if (state->count == ECS_RECENT)
+		ecs_state_log_recent(state);
 	return true;
 }
 

@@ -110,10 +110,10 @@ allocate_state(size_t size)
 EcsState *
 ecs_state_create(EcsForm form, int precision, uint32 tokens)
 {
-	int			log2_slots = ecs_log2_slots(tokens);
-	EcsState   *state = allocate_state(ecs_state_size(form, precision, log2_slots));
+	int			log2_size = ecs_log2_size(tokens);
+	EcsState   *state = allocate_state(ecs_state_size(form, precision, log2_size));
 
-	ecs_state_init(state, form, ECS_ULL, precision, log2_slots);
+	ecs_state_init(state, form, ECS_ULL, precision, log2_size);
 	return state;
 }
 

@@ -30,7 +30,7 @@ create(EcsForm form, int precision)
 {
 	EcsState   *state = malloc(ecs_state_size(form, precision, 0) + ECS_EMPTY_STATE_SIZE);
 
-	ecs_state_init(state, form, ECS_ULL, precision, ECS_MIN_LOG2_SLOTS);
+	ecs_state_init(state, form, ECS_ULL, precision, ECS_MIN_LOG2_SIZE);
 	return state;
 }
 

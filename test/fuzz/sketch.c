@@ -116,10 +116,10 @@ read_state(const Sketch *sketch)
 		assert(!isnan(count));
 		if (ecs_view_check(&view) == NULL)
 		{
-			int			log2_slots = ecs_log2_slots(view.tokens);
+			int			log2_size = ecs_log2_size(view.tokens);
 
-			state = allocate(ecs_state_size(view.form, view.precision, log2_slots));
-			ecs_state_init(state, view.form, ECS_ULL, view.precision, log2_slots);
+			state = allocate(ecs_state_size(view.form, view.precision, log2_size));
+			ecs_state_init(state, view.form, ECS_ULL, view.precision, log2_size);
 			state = merge(state, &view);
 		}
 	}
@@ -283,7 +283,7 @@ main(int argc, char **argv)
 		for (n = 0; n < sizeof(sizes) / sizeof(sizes[0]); n++)
 			for (hll = 0; hll < 2; hll++)
 			{
-				EcsState   *state = allocate(ecs_state_size(ECS_TOKENS, p, ECS_MIN_LOG2_SLOTS));
+				EcsState   *state = allocate(ecs_state_size(ECS_TOKENS, p, ECS_MIN_LOG2_SIZE));
 				EcsHllHeader header = {ECS_HLL_FULL, p, 5, 63, n % 2};
 				Sketch		sketch;
 				uint8_t    *out = allocate(ecs_hll_bound(&header));
@@ -292,7 +292,7 @@ main(int argc, char **argv)
 				FILE	   *file;
 				int			i;
 
-				ecs_state_init(state, ECS_TOKENS, ECS_ULL, p, ECS_MIN_LOG2_SLOTS);
+				ecs_state_init(state, ECS_TOKENS, ECS_ULL, p, ECS_MIN_LOG2_SIZE);
 				for (i = 0; i < sizes[n]; i++)
 					state = add_to_state(state, ecs_token_of_hash(ecs_hash_int64(i)));
 				if (hll && !ecs_state_fit(state, p, ECS_HLL, ECS_REGISTERS))
@@ -317,7 +317,7 @@ main(int argc, char **argv)
 					snprintf(name, sizeof(name), "%s/hll_%d_%zu", argv[1], p, n);
 					file = fopen(name, "wb");
 					assert(file != NULL);
-					len = ecs_hll_write(ecs_state_registers(state), &header, out);
+					len = ecs_hll_write(ecs_state_registers(state)->reg, &header, out);
 					fprintf(file, "%c", 1);
 					fwrite(out, 1, len, file);
 					fclose(file);

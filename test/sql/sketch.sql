@@ -171,12 +171,14 @@ FROM (SELECT i, approx_count_distinct(i % 200) OVER (ORDER BY i) AS c FROM numbe
 SELECT # u = # s AS over_parts FROM (SELECT part, sketch_union_agg(users) OVER (ORDER BY part) AS u FROM parts) t,
        (SELECT sketch_agg(i) AS s FROM numbers) n WHERE part = 9;
 -- elements wait in the state before they reach its registers: each row of a window must see all of them, and leave them
-SELECT bool_and(s = (SELECT sketch_agg(j, 4) FROM generate_series(1, i) j)) AS sketches,
-       bool_and(c = (SELECT # sketch_agg(j, 4) FROM generate_series(1, i) j)) AS counts
-FROM (SELECT i, sketch_agg(i, 4) OVER w AS s, approx_count_distinct(i, 4) OVER w AS c FROM numbers WHERE i <= 100 WINDOW w AS (ORDER BY i)) t;
+SELECT p, bool_and(s = (SELECT sketch_agg(j, p) FROM generate_series(1, i) j)) AS sketches,
+       bool_and(c = (SELECT # sketch_agg(j, p) FROM generate_series(1, i) j)) AS counts
+FROM unnest(ARRAY[4, 7, 8]) p, LATERAL
+     (SELECT i, sketch_agg(i, p) OVER w AS s, approx_count_distinct(i, p) OVER w AS c FROM numbers WHERE i <= 200 WINDOW w AS (ORDER BY i)) t
+GROUP BY p ORDER BY p;
 -- and so must whoever reads a state, however often
-CREATE AGGREGATE state_agg(integer) (SFUNC = sketch_state_add, STYPE = sketch_state, INITCOND = '\x1005');
-CREATE TABLE states AS SELECT n, state_agg(i) AS state, sketch_agg(i, 5) AS s FROM generate_series(1, 100) n JOIN numbers ON i <= n GROUP BY n;
+CREATE AGGREGATE state_agg(integer) (SFUNC = sketch_state_add, STYPE = sketch_state, INITCOND = '\x1008');
+CREATE TABLE states AS SELECT n, state_agg(i) AS state, sketch_agg(i, 8) AS s FROM generate_series(1, 200) n JOIN numbers ON i <= n GROUP BY n;
 SELECT bool_and(state::text = s::text AND sketch_state_count(state) = # s AND sketch_state_final(state) = s AND sketch_state_send(state) = s::bytea) AS same
 FROM states, generate_series(1, 2);
 DROP TABLE states;
