@@ -170,10 +170,11 @@ DECLARE
 BEGIN
     PERFORM set_config('search_path', ecomsocial.model_path(model), true);
 
-    -- A change of stock shows on the day itself or, where its row is gone, on a later day or as the last one that was kept.
+    -- A change of stock shows on the day itself or, where its row is gone, on a later day, or in what was kept of it.
     SELECT array_agg(k.store_id), array_agg(k.product_id) INTO stores, products
     FROM (SELECT store_id, product_id FROM inventory_change WHERE days IS NULL OR day = ANY (days)
-          UNION SELECT store_id, product_id FROM inventory_now WHERE days IS NULL OR day = ANY (days)) k;
+          UNION SELECT store_id, product_id FROM inventory_now WHERE days IS NULL OR day = ANY (days)
+          UNION SELECT store_id, product_id FROM stock_out_spell WHERE days IS NULL OR first_day = ANY (days)) k;
 
     WITH key AS (
         SELECT * FROM unnest(stores, products) k(store_id, product_id)

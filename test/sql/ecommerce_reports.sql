@@ -125,6 +125,11 @@ SELECT last_day = (now() AT TIME ZONE 'Europe/London')::date AS until_now, is_ov
 UPDATE campaign SET campaign_end_time = '2024-04-08 00:00 Europe/London' WHERE campaign_id = 2;
 
 -- Stock
+-- a product of which as much came as went on its first day, so that it begins without any; later below, that day is gone
+INSERT INTO inventory_event (event_type, event_time, store_id, product_id, quantity_change)
+VALUES ('receipt', '2024-02-03 12:00 UTC', 3, 99, 5), ('sale', '2024-02-03 13:00 UTC', 3, 99, -5), ('receipt', '2024-03-01 12:00 UTC', 3, 99, 4);
+CALL refresh_model('shop');
+SELECT * FROM stock_outs WHERE product_id = 99;
 SELECT bool_and(out_since IS NOT DISTINCT FROM first_day) AS since, count(*) > 0 AS some, bool_or(negative_stock) AS negative
 FROM inventory_levels l LEFT JOIN stock_outs o ON o.store_id = l.store_id AND o.product_id = l.product_id AND o.last_day IS NULL WHERE l.stock_out;
 
@@ -147,7 +152,7 @@ DELETE FROM order_line WHERE order_id % 40 = 1 OR order_id % 194 = 0 AND line_nu
 INSERT INTO inventory_event (event_type, event_time, store_id, product_id, quantity_change)
 SELECT CASE n % 7 WHEN 0 THEN 'stocktake' ELSE 'sale' END, timestamptz '2024-02-05 12:00 UTC' + n * interval '61 hours', 1 + n % 2, 1 + n % 12, CASE n % 7 WHEN 0 THEN 0 ELSE n % 5 - 3 END
 FROM generate_series(1, 40) n;
-DELETE FROM inventory_event WHERE product_id = 12 OR store_id = 1 AND product_id < 5 AND event_time > '2024-04-20'
+DELETE FROM inventory_event WHERE product_id = 12 OR product_id = 99 AND event_time < '2024-03-01' OR store_id = 1 AND product_id < 5 AND event_time > '2024-04-20'
     OR store_id = 2 AND event_time BETWEEN '2024-03-10' AND '2024-03-20';
 CALL refresh_model('shop');
 CALL refresh_oracle();
