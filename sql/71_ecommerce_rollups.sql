@@ -339,6 +339,17 @@ BEGIN
         GROUP BY store_id, product_id $sql$,
         time_zone => time_zone, bucket_column => 'day', key => '{store_id,product_id}');
     CREATE INDEX ON stock_sales_daily (product_id, store_id, day);
+END
+$rollups$;
+COMMENT ON FUNCTION ecommerce_stock_rollups(name, text, period)
+    IS 'internal: declares what is kept of the movements of stock';
+
+CREATE FUNCTION ecommerce_level_rollups(schema name, time_zone text) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $rollups$
+BEGIN
+    PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
 
     CREATE INDEX ON inventory_change (store_id, product_id, day) WHERE balance <= 0 AND balance - change >= 0;     -- where spells may begin
     CREATE TABLE inventory_now (
@@ -376,5 +387,5 @@ BEGIN
     PERFORM ecomsocial.rollup_create('inventory_now', '{inventory_change}', '{day}', time_zone => time_zone, on_refresh => 'inventory_now_refresh');
 END
 $rollups$;
-COMMENT ON FUNCTION ecommerce_stock_rollups(name, text, period)
-    IS 'internal: declares what is kept of stock';
+COMMENT ON FUNCTION ecommerce_level_rollups(name, text)
+    IS 'internal: declares what is kept of the levels of stock: those of now, and the spells without any';

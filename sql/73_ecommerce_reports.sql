@@ -517,6 +517,7 @@ BEGIN
     PERFORM ecomsocial.ecommerce_category_tree(schema, time_zone);
     PERFORM ecomsocial.ecommerce_count_rollups(schema, time_zone);
     PERFORM ecomsocial.ecommerce_stock_rollups(schema, time_zone, snapshots);
+    PERFORM ecomsocial.ecommerce_level_rollups(schema, time_zone);
     PERFORM ecomsocial.ecommerce_sales_reports(schema);
     PERFORM ecomsocial.ecommerce_customer_reports(schema, time_zone);
     PERFORM ecomsocial.ecommerce_value_reports(schema, time_zone);
