@@ -4,7 +4,7 @@
 -- these functions in turn.  Definitions of money and orders: docs/models.md.
 --
 --      order_line ──► sales_daily ──► sales_monthly                     amounts, by category as sold, store, campaign
---          └──► order_daily ──► sales_order (customer_sales, campaign_customer)
+--          └──► order_daily ──► sales_order (customer_sales, cohort_change, campaign_customer)
 --                                   ├──► sales_daily_counts             orders and customers, by category of the
 --                                   ├──► sales_monthly_counts           tree, store, campaign, and in all
 --                                   └──► cohort_monthly                 what the customers won in a month bought in another
@@ -178,6 +178,12 @@ BEGIN
     COMMENT ON COLUMN customer_sales.returned_units IS 'units returned, above zero';
     COMMENT ON COLUMN customer_sales.returns IS 'money given back, zero or below';
 
+    CREATE TABLE cohort_change (
+        month date PRIMARY KEY
+    );
+    COMMENT ON TABLE cohort_change IS 'months in which customers had bought who then moved from one cohort to another: a refresh writes them, and cohort_monthly counts them again';
+    COMMENT ON COLUMN cohort_change.month IS 'first day of the month';
+
     CREATE TABLE campaign_customer (
         campaign_id bigint  NOT NULL,
         customer_id bigint  NOT NULL,
@@ -297,7 +303,7 @@ BEGIN
         EXECUTE format('CREATE INDEX ON %I (dimension, key, %I)', target, grain);
     END LOOP;
 
-    PERFORM ecomsocial.rollup_create('cohort_monthly', '{sales_order}', '{day}', $sql$
+    PERFORM ecomsocial.rollup_create('cohort_monthly', '{sales_order,cohort_change}', '{day,month}', $sql$
         SELECT ecomsocial.rollup_bucket(s.first_order_day, 'month') AS cohort_month,
                count(DISTINCT o.customer_id) FILTER (WHERE o.is_order) AS customers, count(*) FILTER (WHERE o.is_order) AS orders,
                sum(o.gross - o.discount + o.returns) AS net_sales
@@ -357,11 +363,13 @@ BEGIN
         product_id bigint NOT NULL,
         day        date   NOT NULL,
         balance    bigint NOT NULL,
+        out_since  date,
         PRIMARY KEY (product_id, store_id)
     );
     COMMENT ON TABLE inventory_now IS 'the stock of each product in each store after its last event, kept by refreshes; read it through inventory_levels';
     COMMENT ON COLUMN inventory_now.day IS 'day of the last event, in the reporting time zone';
     COMMENT ON COLUMN inventory_now.balance IS 'units after it';
+    COMMENT ON COLUMN inventory_now.out_since IS 'first day of the stock-out, NULL where there is stock';
     CREATE INDEX ON inventory_now (day);
 
     CREATE TABLE stock_out_spell (

@@ -43,10 +43,9 @@ BEGIN
     FROM written w LEFT JOIN customer_sales s ON s.customer_id = w.customer_id      -- as it was before
     WHERE ecomsocial.rollup_bucket(w.first_order_day, 'month') IS DISTINCT FROM ecomsocial.rollup_bucket(s.first_order_day, 'month');
 
-    -- One order of each of their months, written as it is, has the cohorts of that month counted again.
-    UPDATE sales_order o SET day = o.day
-    FROM (SELECT min(order_id) AS order_id FROM sales_order WHERE customer_id = ANY (moved) GROUP BY ecomsocial.rollup_bucket(day, 'month')) m
-    WHERE o.order_id = m.order_id;
+    INSERT INTO cohort_change
+    SELECT DISTINCT ecomsocial.rollup_bucket(day, 'month') FROM sales_order WHERE customer_id = ANY (moved)
+    ON CONFLICT (month) DO UPDATE SET month = excluded.month;      -- a row that is written tells the rollup, whatever is in it
 
     WITH fresh AS MATERIALIZED (
         SELECT a.campaign_id, o.customer_id, count(*) AS orders, bool_or(o.order_id = s.first_order_id) AS is_new
@@ -176,22 +175,6 @@ BEGIN
           UNION SELECT store_id, product_id FROM inventory_now WHERE days IS NULL OR day = ANY (days)
           UNION SELECT store_id, product_id FROM stock_out_spell WHERE days IS NULL OR first_day = ANY (days)) k;
 
-    WITH key AS (
-        SELECT * FROM unnest(stores, products) k(store_id, product_id)
-    ), fresh AS MATERIALIZED (
-        SELECT k.store_id, k.product_id, c.day, c.balance
-        FROM key k
-        CROSS JOIN LATERAL (SELECT i.day, i.balance FROM inventory_change i
-                            WHERE i.store_id = k.store_id AND i.product_id = k.product_id ORDER BY i.day DESC LIMIT 1) c
-    ), gone AS (
-        DELETE FROM inventory_now n USING key k
-        WHERE n.store_id = k.store_id AND n.product_id = k.product_id
-          AND NOT EXISTS (SELECT FROM fresh f WHERE f.store_id = n.store_id AND f.product_id = n.product_id)
-    )
-    INSERT INTO inventory_now AS n SELECT * FROM fresh
-    ON CONFLICT (product_id, store_id) DO UPDATE SET day = excluded.day, balance = excluded.balance
-    WHERE n.* IS DISTINCT FROM excluded.*;
-
     -- A spell begins where stock falls to nothing, or where that is the first that is known of it, and ends before there is some again.
     WITH key AS (
         SELECT * FROM unnest(stores, products) k(store_id, product_id)
@@ -214,6 +197,23 @@ BEGIN
     INSERT INTO stock_out_spell AS s SELECT * FROM fresh
     ON CONFLICT (product_id, store_id, first_day) DO UPDATE SET last_day = excluded.last_day, lowest = excluded.lowest
     WHERE s.* IS DISTINCT FROM excluded.*;
+
+    WITH key AS (
+        SELECT * FROM unnest(stores, products) k(store_id, product_id)
+    ), fresh AS MATERIALIZED (
+        SELECT k.store_id, k.product_id, c.day, c.balance, o.first_day
+        FROM key k
+        CROSS JOIN LATERAL (SELECT i.day, i.balance FROM inventory_change i
+                            WHERE i.store_id = k.store_id AND i.product_id = k.product_id ORDER BY i.day DESC LIMIT 1) c
+        LEFT JOIN stock_out_spell o ON o.store_id = k.store_id AND o.product_id = k.product_id AND o.last_day IS NULL
+    ), gone AS (
+        DELETE FROM inventory_now n USING key k
+        WHERE n.store_id = k.store_id AND n.product_id = k.product_id
+          AND NOT EXISTS (SELECT FROM fresh f WHERE f.store_id = n.store_id AND f.product_id = n.product_id)
+    )
+    INSERT INTO inventory_now AS n SELECT * FROM fresh
+    ON CONFLICT (product_id, store_id) DO UPDATE SET day = excluded.day, balance = excluded.balance, out_since = excluded.out_since
+    WHERE n.* IS DISTINCT FROM excluded.*;
 END
 $$;
 COMMENT ON FUNCTION ecommerce_refresh_levels(regclass, date[])

@@ -349,13 +349,13 @@ BEGIN
 
     CREATE VIEW inventory_levels AS
     SELECT n.store_id, n.product_id, p.product_title, p.sku, n.balance AS on_hand, n.day AS last_movement,
-           n.balance <= 0 AS stock_out, n.balance < 0 AS negative_stock, o.first_day AS out_since,
+           n.balance <= 0 AS stock_out, n.balance < 0 AS negative_stock, n.out_since,
            coalesce(s.units, 0) / 28.0 AS mean_daily_sales,
            greatest(n.balance, 0) * 28.0 / nullif(s.units, 0) AS days_of_supply
     FROM inventory_now n
-    LEFT JOIN stock_out_spell o ON o.product_id = n.product_id AND o.store_id = n.store_id AND o.last_day IS NULL
     LEFT JOIN (SELECT store_id, product_id, sum(units) AS units
-               FROM stock_sales_daily WHERE day > (SELECT max(day) - 28 FROM inventory_change)
+               FROM stock_sales_daily
+               WHERE day > (SELECT max(day) - 28 FROM inventory_change) AND day <= (SELECT max(day) FROM inventory_change)
                GROUP BY store_id, product_id) s ON s.product_id = n.product_id AND s.store_id = n.store_id
     LEFT JOIN product p ON p.product_id = n.product_id AND p.is_current;
     COMMENT ON VIEW inventory_levels IS 'How much of each product is in each store, and how long will it last? At any other moment: inventory_on_hand(moment); day by day: inventory_daily(from, through)';
