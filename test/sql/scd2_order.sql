@@ -67,20 +67,20 @@ BEGIN
 	END LOOP;
 END $$;
 
-CREATE FUNCTION apply_batches(rel regclass, salt int, batches int) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION apply_batches(rel regclass, salt int, batches int, OUT rows bigint, OUT differences bigint) LANGUAGE plpgsql AS $$
 DECLARE
 	i int;
 	c scd2_counts;
-	total bigint := 0;
 BEGIN
+	rows := 0;
 	EXECUTE format('TRUNCATE %s', rel);
 	FOR i IN 0 .. batches - 1 LOOP
 		c := scd2_merge(rel, format('SELECT k, a, b, seq, %s at AS valid_from, del FROM event WHERE abs(hashint8extended(n, %s)) %% %s = %s',
 			CASE WHEN rel = 'dated'::regclass THEN 'born,' END, salt, batches, i),
 			delete_when => 'del');
-		total := total + c.inserted + c.changed + c.overwritten + c.unchanged + c.closed + c.reopened + c.late + c.ignored;
+		rows := rows + c.inserted + c.changed + c.overwritten + c.unchanged + c.closed + c.reopened + c.late + c.ignored;
 	END LOOP;
-	RETURN total;
+	SELECT count(*) INTO differences FROM differences(rel) d;
 END $$;
 
 SELECT apply_single('plain', 0, 40);
@@ -94,9 +94,6 @@ SELECT * FROM differences('sequenced', 40);
 SELECT apply_single('dated', 3, 40);
 SELECT * FROM differences('dated', 40);
 
-SELECT batches, apply_batches('plain', batches, batches) AS rows, (SELECT count(*) FROM differences('plain')) AS differences
-FROM unnest('{1,2,3,7,20}'::int[]) batches;
-SELECT batches, apply_batches('sequenced', batches, batches) AS rows, (SELECT count(*) FROM differences('sequenced')) AS differences
-FROM unnest('{1,2,3,7,20}'::int[]) batches;
-SELECT batches, apply_batches('dated', batches, batches) AS rows, (SELECT count(*) FROM differences('dated')) AS differences
-FROM unnest('{1,2,3,7,20}'::int[]) batches;
+SELECT batches, b.* FROM unnest('{1,2,3,7,20}'::int[]) batches, apply_batches('plain', batches, batches) b;
+SELECT batches, b.* FROM unnest('{1,2,3,7,20}'::int[]) batches, apply_batches('sequenced', batches, batches) b;
+SELECT batches, b.* FROM unnest('{1,2,3,7,20}'::int[]) batches, apply_batches('dated', batches, batches) b;
