@@ -68,7 +68,7 @@ get_time(const Datum *values, AttrNumber attnum)
 	return DatumGetTimestampTz(values[attnum - 1]);
 }
 
-/* Whether the row has a key: if not, the primary key rejects it */
+/* Whether the row has a key: if not, the primary key rejects it, and no error can name it */
 static bool
 has_key(const EcsScd2 *table, const Row *row)
 {
@@ -83,13 +83,15 @@ static void
 version_insert(const EcsScd2 *table, Relation rel, Row *row)
 {
 	TimestampTz from = GetCurrentTransactionStartTimestamp();
+	bool		keyed = has_key(table, row);
 
-	if (!row->nulls[table->to - 1] && !TIMESTAMP_IS_NOEND(get_time(row->values, table->to)))
+	if (keyed && !row->nulls[table->to - 1] && !TIMESTAMP_IS_NOEND(get_time(row->values, table->to)))
 		reject_closed(table, rel, row->values);
 	if (!row->nulls[table->from - 1])
 	{
 		from = get_time(row->values, table->from);
-		check_not_future(table, rel, row->values, from);
+		if (keyed)
+			check_not_future(table, rel, row->values, from);
 	}
 	else if (table->created && !row->nulls[table->created - 1])
 		from = Min(from, get_time(row->values, table->created));
@@ -98,7 +100,7 @@ version_insert(const EcsScd2 *table, Relation rel, Row *row)
 	set_column(row, table->from, TimestampTzGetDatum(from));
 	set_column(row, table->to, TimestampTzGetDatum(DT_NOEND));
 	set_column(row, table->current, BoolGetDatum(true));
-	if (has_key(table, row))
+	if (keyed)
 		ecs_scd2_note_tried(table, row->values, from);
 }
 
