@@ -37,8 +37,8 @@ typedef struct CacheEntry
 } CacheEntry;
 
 static HTAB *cache = NULL;
+static uint64 invalidations = 0;	/* that have come */
 static List *released = NIL;	/* of EcsScd2, in TopMemoryContext */
-
 
 Oid
 ecs_scd2_registry(void)
@@ -57,6 +57,7 @@ invalidate(Datum arg, Oid relid)
 	CacheEntry *entry;
 
 	(void) arg;
+	invalidations++;
 	hash_seq_init(&status, cache);
 	while ((entry = hash_seq_search(&status)) != NULL)
 		if (entry->table && (!OidIsValid(relid) || relid == entry->relid || relid == entry->table->root ||
@@ -101,6 +102,7 @@ make_cache(void)
 	cache = hash_create("versioned tables", 32, &ctl, HASH_ELEM | HASH_BLOBS);
 	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_all, (Datum) 0);
+	CacheRegisterSyscacheCallback(OPEROID, invalidate_all, (Datum) 0);
 	RegisterXactCallback(end_transaction, NULL);
 }
 
@@ -132,6 +134,7 @@ ecs_scd2_find(Relation rel)
 	Oid			relid = RelationGetRelid(rel);
 	CacheEntry *entry;
 	EcsScd2    *table;
+	uint64		before;
 	bool		found;
 
 	if (cache == NULL)
@@ -140,9 +143,13 @@ ecs_scd2_find(Relation rel)
 	if (entry && entry->table && entry->table->valid)
 		return entry->table;
 
+	before = invalidations;
 	table = read_registry(rel);
 	if (table == NULL && entry == NULL)
 		return NULL;
+	/* what came while it was read may have been about it */
+	if (table)
+		table->valid = before == invalidations;
 	entry = hash_search(cache, &relid, HASH_ENTER, &found);
 	if (found && entry->table)
 	{

@@ -40,8 +40,11 @@ ecs_scd2_can_write_directly(const EcsScd2 *table, Relation rel)
 	const TriggerDesc *triggers = rel->trigdesc;
 	Oid			ours = InvalidOid;
 
-	/* the copies of a partition may belong into another one */
-	if (table->relid != table->root || rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rules != NULL ||
+	/*
+	 * statements assign; the copies of a partition may belong into another
+	 * one
+	 */
+	if (table->statements || table->relid != table->root || rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rules != NULL ||
 		IsolationUsesXactSnapshot() || triggers == NULL)
 		return false;
 	for (int i = 0; i < triggers->numtriggers; i++)
@@ -78,7 +81,7 @@ begin_direct(EcsScd2Direct *direct, EcsScd2 *table, Relation rel, const bool *gi
 	rte->rellockmode = RowExclusiveLock;
 	perminfo = addRTEPermissionInfo(&perminfos, rte);
 	for (int i = 0; i < table->natts; i++)
-		if ((given && given[i]) || i == table->from - 1)
+		if ((given && given[i]) || (table->columns[i].role & (ECS_SCD2_FROM | ECS_SCD2_STAMP | ECS_SCD2_SEQUENCE)))
 			perminfo->updatedCols = bms_add_member(perminfo->updatedCols, i + 1 - FirstLowInvalidHeapAttributeNumber);
 	ecs_init_range_table(direct->estate, rte, perminfos);
 	InitResultRelInfo(direct->target, rel, 1, NULL, 0);

@@ -110,6 +110,7 @@ typedef struct EcsScd2Event
 	Datum	   *values;			/* by attribute number - 1 */
 	bool	   *nulls;
 	TimestampTz at;
+	bool		timed;			/* the row brought that */
 	bool		del;
 } EcsScd2Event;
 

@@ -7,6 +7,7 @@
 #include "access/htup_details.h"
 #include "executor/tuptable.h"
 #include "nodes/makefuncs.h"
+#include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -23,7 +24,7 @@ ecs_scd2_make_event(EcsScd2Event *event, const EcsScd2Batch *batch)
 	event->nulls = palloc(batch->table->natts * sizeof(bool));
 	memset(event->nulls, true, batch->table->natts * sizeof(bool));
 	event->at = DT_NOEND;
-	event->del = false;
+	event->timed = event->del = false;
 }
 
 /* A value comes for a column: take it if it is the caller's to give */
@@ -33,7 +34,10 @@ give_value(EcsScd2Event *event, EcsScd2Batch *batch, int i, Datum value, bool is
 	const EcsScd2Column *column = &batch->table->columns[i];
 
 	if (column->role == ECS_SCD2_FROM && !isnull)
+	{
 		event->at = DatumGetTimestampTz(value);
+		event->timed = true;
+	}
 	if (!(ECS_SCD2_VALUES & column->role))
 		return;
 	event->values[i] = value;
@@ -49,7 +53,8 @@ column_of(const EcsScd2Batch *batch, const char *name)
 	if (i < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(batch->rel), name)));
+				 errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(batch->rel), name),
+				 errhint("Leave it out of the row, or add the column and call ecomsocial.scd2_refresh.")));
 	return i;
 }
 
@@ -64,7 +69,26 @@ empty_row(TupleDesc desc)
 	return heap_copy_tuple_as_datum(heap_form_tuple(desc, values, nulls), desc);
 }
 
-/* jsonb_populate_record() for the table's row type, kept with the table */
+/* jsonb_populate_record() for a row type, in a memory context */
+static FmgrInfo *
+make_populate(Oid type, MemoryContext context)
+{
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	List	   *args = list_make2(makeNullConst(type, -1, InvalidOid), makeNullConst(JSONBOID, -1, InvalidOid));
+	FmgrInfo   *function = palloc0(sizeof(FmgrInfo));
+
+	fmgr_info_cxt(F_JSONB_POPULATE_RECORD, function, context);
+	fmgr_info_set_expr((Node *) makeFuncExpr(F_JSONB_POPULATE_RECORD, type, args, InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL),
+					   function);
+	MemoryContextSwitchTo(caller);
+	return function;
+}
+
+/*
+ * It is kept with the table.  But it keeps the attributes of composite types
+ * within the row, and is not told when these are altered: with such columns it
+ * serves one call.
+ */
 static HeapTupleHeader
 populate(EcsScd2Batch *batch, Jsonb *row)
 {
@@ -73,20 +97,15 @@ populate(EcsScd2Batch *batch, Jsonb *row)
 	LOCAL_FCINFO(fcinfo, 2);
 	Datum		result;
 
-	if (table->populate == NULL)
+	if (table->no_values == (Datum) 0)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(table->context);
-		Oid			type = batch->rel->rd_rel->reltype;
-		List	   *args = list_make2(makeNullConst(type, -1, InvalidOid), makeNullConst(JSONBOID, -1, InvalidOid));
-		FmgrInfo   *function = palloc0(sizeof(FmgrInfo));
 
 		table->no_values = empty_row(RelationGetDescr(batch->rel));
-		fmgr_info_cxt(F_JSONB_POPULATE_RECORD, function, table->context);
-		fmgr_info_set_expr((Node *) makeFuncExpr(F_JSONB_POPULATE_RECORD, type, args, InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL),
-						   function);
-		table->populate = function;
 		MemoryContextSwitchTo(caller);
 	}
+	if (table->populate == NULL || table->nested)
+		table->populate = make_populate(batch->rel->rd_rel->reltype, table->nested ? CurrentMemoryContext : table->context);
 	InitFunctionCallInfoData(*fcinfo, table->populate, 2, InvalidOid, NULL, NULL);
 	fcinfo->args[0].value = table->no_values;
 	fcinfo->args[0].isnull = false;
@@ -137,6 +156,30 @@ ecs_scd2_read_json(EcsScd2Event *event, EcsScd2Batch *batch, Jsonb *row)
 		}
 }
 
+/* A value of the column's type, perhaps of another length, is assigned to it */
+static Datum
+assign_value(const EcsScd2Batch *batch, int i, Datum value)
+{
+	const EcsScd2Column *column = &batch->table->columns[i];
+	Oid			function;
+
+	if (!(ECS_SCD2_VALUES & column->role) || column->typmod < 0)
+		return value;
+	switch (find_typmod_coercion_function(column->type, &function))
+	{
+		case COERCION_PATH_FUNC:
+			return OidFunctionCall3(function, value, Int32GetDatum(column->typmod), BoolGetDatum(false));
+		case COERCION_PATH_ARRAYCOERCE:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" of the row is an array of another length than in table \"%s\"",
+							column->raw, RelationGetRelationName(batch->rel)),
+					 errhint("Cast it to %s.", format_type_with_typemod(column->type, column->typmod))));
+		default:
+			return value;
+	}
+}
+
 void
 ecs_scd2_read_record(EcsScd2Event *event, EcsScd2Batch *batch, HeapTupleHeader row)
 {
@@ -163,6 +206,8 @@ ecs_scd2_read_record(EcsScd2Event *event, EcsScd2Batch *batch, HeapTupleHeader r
 					 errmsg("column \"%s\" of the row has type %s, that of table \"%s\" %s", NameStr(att->attname),
 							format_type_be(att->atttypid), RelationGetRelationName(batch->rel),
 							format_type_be(TupleDescAttr(RelationGetDescr(batch->rel), i)->atttypid))));
+		if (!nulls[a] && att->atttypmod != batch->table->columns[i].typmod)
+			values[a] = assign_value(batch, i, values[a]);
 		give_value(event, batch, i, values[a], nulls[a]);
 	}
 	ReleaseTupleDesc(desc);

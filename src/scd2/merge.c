@@ -106,7 +106,9 @@ stage_source(EcsScd2Batch *batch, const char *source, const char *delete_when, T
 	initStringInfo(&values);
 	for (int i = 0; i < table->natts; i++)
 		if (ECS_SCD2_VALUES & table->columns[i].role)
-			appendStringInfoString(&values, ecs_scd2_for_column(table, i, batch->given[i] ? "CAST(s.{c} AS {type}) AS {c}, " : "NULL::{base} AS {c}, "));
+			appendStringInfo(&values, "%s%s",
+							 batch->given[i] ? ecs_scd2_assigned(&table->columns[i], ecs_scd2_for_column(table, i, "s.{c}")) : "",
+							 ecs_scd2_for_column(table, i, batch->given[i] ? " AS {c}, " : "NULL::{base} AS {c}, "));
 	sorter->check = batch;
 	ecs_scd2_sort_query(sorter,
 						ecs_scd2_sql(table, "SELECT NULL::pg_catalog.\"char\" AS {'class}, {1}{2} AS {'at}, COALESCE(({3}\n)::pg_catalog.bool, false) AS {'del} FROM ({4}\n) s",

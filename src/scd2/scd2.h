@@ -126,6 +126,9 @@ typedef struct EcsScd2
 	bool		valid;			/* no invalidation has come since it was read */
 	bool		guarded;		/* has the statement triggers */
 	bool		open_start;
+	bool		nested;			/* has columns of composite types */
+	bool		statements;		/* has columns that only a statement can
+								 * assign to */
 	int			natts;
 	EcsScd2Column *columns;		/* by attribute number - 1 */
 	int			nkeys;
@@ -164,6 +167,20 @@ extern void ecs_scd2_require_guard(const EcsScd2 *table, Relation rel);
 
 extern int	ecs_scd2_column_by_name(const EcsScd2 *table, const char *name);
 
+/*
+ * Types of limited length, such as varchar(10), have a function that fits a value
+ * to it, and tells an assignment, for which too long is an error, from a cast.
+ */
+typedef struct EcsScd2Length
+{
+	Oid			type;			/* below domains */
+	int32		typmod;
+	Oid			function;		/* InvalidOid: that of the elements of an
+								 * array */
+} EcsScd2Length;
+
+extern bool ecs_scd2_find_length(const EcsScd2Column *column, EcsScd2Length *length);
+
 /* Equality of two values of a column, NULL equals NULL */
 extern bool ecs_scd2_same(const EcsScd2Column *column, Datum a, bool a_null, Datum b, bool b_null);
 
@@ -191,6 +208,9 @@ extern char *ecs_scd2_sql(const EcsScd2 *table, const char *template,...);
 /* A template for a column; for each column with one of the roles that is given (NULL: all are) */
 extern char *ecs_scd2_for_column(const EcsScd2 *table, int i, const char *template);
 extern char *ecs_scd2_each(const EcsScd2 *table, int roles, const bool *given, const char *separator, const char *template);
+
+/* A value, given as an expression, as it is when it is assigned to the column */
+extern char *ecs_scd2_assigned(const EcsScd2Column *column, const char *value);
 
 /* That two expressions, or the columns of two rows that are given, are the same, NULL being the same as NULL */
 extern char *ecs_scd2_equal(const EcsScd2Column *column, const char *a, const char *b);

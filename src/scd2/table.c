@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "lib/stringinfo.h"
+#include "parser/parse_coerce.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -128,6 +129,37 @@ ecs_scd2_require_guard(const EcsScd2 *table, Relation rel)
 				 errhint("Call ecomsocial.scd2_refresh for the table after a partition was added; enable triggers that were disabled.")));
 }
 
+/* Whether values of a type are rows, or arrays of them */
+static bool
+is_nested(Oid type)
+{
+	Oid			element = get_base_element_type(type);
+
+	return type_is_rowtype(OidIsValid(element) ? element : type);
+}
+
+bool
+ecs_scd2_find_length(const EcsScd2Column *column, EcsScd2Length *length)
+{
+	length->typmod = column->typmod;
+	length->type = getBaseTypeAndTypmod(column->type, &length->typmod);
+	length->function = InvalidOid;
+	if (length->typmod < 0)
+		return false;
+	switch (find_typmod_coercion_function(length->type, &length->function))
+	{
+		case COERCION_PATH_ARRAYCOERCE:
+			if (get_func_nargs(length->function) < 3)
+				return false;
+			length->function = InvalidOid;
+			return true;
+		case COERCION_PATH_FUNC:
+			return get_func_nargs(length->function) == 3;
+		default:
+			return false;
+	}
+}
+
 /* The types of the columns, all of role HISTORY but those that cannot be written */
 static void
 describe_columns(EcsScd2 *table, Relation rel)
@@ -140,6 +172,7 @@ describe_columns(EcsScd2 *table, Relation rel)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		EcsScd2Column *column = &table->columns[i];
+		EcsScd2Length length;
 		TypeCacheEntry *type;
 
 		if (att->attisdropped)
@@ -155,6 +188,8 @@ describe_columns(EcsScd2 *table, Relation rel)
 		column->len = att->attlen;
 		column->byval = att->attbyval;
 		column->always = att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS;
+		table->nested |= is_nested(att->atttypid);
+		table->statements |= ecs_scd2_find_length(column, &length) && !OidIsValid(length.function);
 		type = lookup_type_cache(att->atttypid, TYPECACHE_EQ_OPR);
 		if (OidIsValid(type->eq_opr))
 		{
@@ -252,7 +287,6 @@ ecs_scd2_build(Relation rel, Oid root, HeapTuple tuple, TupleDesc regdesc)
 	assign_columns(table, rel, values, nulls);
 	check_keys(table, rel);
 
-	table->valid = true;
 	MemoryContextSetParent(context, CacheMemoryContext);
 	MemoryContextSwitchTo(caller);
 	return table;

@@ -25,14 +25,13 @@
  * and in a template for a column:
  *
  *	{c} {n}							its name, and its number
- *	{type} {base}					its type; below domains, without length
+ *	{base}							its type below domains, without length
  */
 #include "postgres.h"
 
 #include <ctype.h>
 
 #include "access/tupdesc.h"
-#include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -158,17 +157,28 @@ ecs_scd2_same_given(const EcsScd2 *table, const bool *given, const char *a, cons
 }
 
 static char *
-type_name(const EcsScd2Column *column, bool base)
+type_name(Oid type, int32 typmod)
 {
-	Oid			type = base ? getBaseType(column->type) : column->type;
+	return format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
 
-	/*
-	 * a cast would cut strings in silence: leave their length to the
-	 * assignment
-	 */
-	if (type == BPCHAROID || type == VARCHAROID || type == BITOID || type == VARBITOID)
-		return format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY);
-	return format_type_extended(type, base ? -1 : column->typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+/* A cast cuts strings in silence, where the function that it calls can tell an assignment */
+char *
+ecs_scd2_assigned(const EcsScd2Column *column, const char *value)
+{
+	EcsScd2Length length;
+	char	   *sql;
+
+	if (!ecs_scd2_find_length(column, &length))
+		return psprintf("CAST(%s AS %s)", value, type_name(column->type, column->typmod));
+	sql = psprintf("CAST(%s AS %s)", value, type_name(length.type, -1));
+	if (!OidIsValid(length.function))
+		return sql;				/* an array: the statement that writes it
+								 * assigns */
+	sql = psprintf("%s(%s, %d, false)",
+				   quote_qualified_identifier(get_namespace_name(get_func_namespace(length.function)), get_func_name(length.function)),
+				   sql, length.typmod);
+	return length.type == column->type ? sql : psprintf("CAST(%s AS %s)", sql, type_name(column->type, -1));
 }
 
 static const char *
@@ -209,10 +219,8 @@ simple_word(const EcsScd2 *table, int i, const char *word)
 		return column->name;
 	if (column && strcmp(word, "n") == 0)
 		return psprintf("%d", i);
-	if (column && strcmp(word, "type") == 0)
-		return type_name(column, false);
 	if (column && strcmp(word, "base") == 0)
-		return type_name(column, true);
+		return type_name(getBaseType(column->type), -1);
 	return NULL;
 }
 

@@ -49,9 +49,9 @@ check_event(EcsScd2Event *event, EcsScd2Batch *batch, bool has_time, TimestampTz
 							table->columns[table->keys[i] - 1].raw, RelationGetRelationName(batch->rel))));
 	if (has_time)
 		event->at = effective;
-	else if (event->at == DT_NOEND && table->stamp && !event->nulls[table->stamp - 1])
+	else if (!event->timed && table->stamp && !event->nulls[table->stamp - 1])
 		event->at = DatumGetTimestampTz(event->values[table->stamp - 1]);
-	else if (event->at == DT_NOEND)
+	else if (!event->timed)
 	{
 		event->at = GetCurrentTransactionStartTimestamp();
 		batch->timed = OidIsValid(table->remembered);
