@@ -22,7 +22,6 @@ ecs_type_is_word(Oid type)
 		case INT2OID:
 		case INT4OID:
 		case INT8OID:
-		case OIDOID:
 		case DATEOID:
 			return true;
 		default:

@@ -439,6 +439,12 @@ SET statement_timeout = '200ms';
 SELECT * FROM growth_accounting('endless', 'user_id', 'event_time', since => '2024-01-01', until => '2099-01-01');
 RESET statement_timeout;
 
+-- An OID is one user, whether it comes from a table or from an expression.
+CREATE TABLE ev_oid (who oid, day date);
+INSERT INTO ev_oid VALUES (4000000000, '2024-01-01');
+CREATE VIEW ev_oids AS SELECT who, day FROM ev_oid UNION ALL SELECT 4000000000, date '2024-01-02';
+SELECT active FROM growth_accounting('ev_oids', 'who', 'day', 'month');
+
 \set VERBOSITY default
 SET client_min_messages = warning;
 DROP SCHEMA growth_test CASCADE;
