@@ -155,7 +155,7 @@ CREATE FUNCTION rollup_bucket(day date, period period, shift integer DEFAULT 0) 
 COMMENT ON FUNCTION rollup_bucket(date, period, integer) IS 'first day of the period that a day lies in; with shift 1 of the next period, with -1 of the one before';
 
 CREATE FUNCTION rollup_touched(target regclass, OUT bucket date, OUT next_bucket date, OUT from_time timestamptz, OUT until_time timestamptz)
-	RETURNS SETOF record LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED ROWS 10
+	RETURNS SETOF record LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 10
 BEGIN ATOMIC
 	SELECT b.bucket, b.next_bucket, b.bucket::timestamp AT TIME ZONE b.time_zone, b.next_bucket::timestamp AT TIME ZONE b.time_zone
 	FROM (SELECT DISTINCT t.bucket, rollup_bucket(t.bucket, r.bucket, 1) AS next_bucket, r.time_zone

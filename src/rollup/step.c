@@ -165,31 +165,50 @@ ecs_step_compute(EcsWork *work)
 	return true;
 }
 
-/* What of rollup_pending is wanted: buckets, and for a handler "everything" too */
-#define WANTED \
-	" target = $1 AND (bucket >= $2 AND bucket > '-infinity' AND bucket::timestamp AT TIME ZONE $4 < $3 " \
-	"OR bucket = '-infinity' AND $5) "
+/* The last day of a rollup that begins before a moment */
+static DateADT
+last_day_before(const EcsRollup *rollup, TimestampTz moment)
+{
+	EcsZone		zone;
+	DateADT		day;
+	TimestampTz from,
+				until;
 
-static Oid	wanted_types[] = {REGCLASSOID, DATEOID, TIMESTAMPTZOID, TEXTOID, BOOLOID};
+	if (TIMESTAMP_NOT_FINITE(moment))
+		return TIMESTAMP_IS_NOBEGIN(moment) ? DATEVAL_NOBEGIN : DATEVAL_NOEND;
+	ecs_zone_init(&zone, rollup->zone);
+	ecs_instant_day(&zone, moment, &day, &from, &until);
+	return from < moment ? day : day - 1;
+}
+
+/*
+ * What of rollup_pending is wanted: buckets, and for a handler "everything" too.
+ * Dates are compared, as they may lie beyond all timestamps.
+ */
+#define WANTED \
+	" target = $1 AND (bucket >= $2 AND bucket > '-infinity' AND bucket <= $3 OR bucket = '-infinity' AND $4) "
+
+#define WANTED_VALUES	4
+
+static Oid	wanted_types[WANTED_VALUES] = {REGCLASSOID, DATEOID, DATEOID, BOOLOID};
 
 static void
-wanted_values(const EcsWork *work, Datum values[5])
+wanted_values(const EcsWork *work, Datum values[WANTED_VALUES])
 {
 	const EcsRollup *rollup = work->rollup;
 	DateADT		next = DATE_IS_NOBEGIN(work->bucket) ? work->bucket : work->bucket + 1;
 
 	values[0] = ObjectIdGetDatum(rollup->target);
 	values[1] = DateADTGetDatum(Max(next, rollup->frozen));
-	values[2] = TimestampTzGetDatum(work->until);
-	values[3] = CStringGetTextDatum(rollup->zone);
-	values[4] = BoolGetDatum(rollup->handler != NULL);
+	values[2] = DateADTGetDatum(last_day_before(rollup, work->until));
+	values[3] = BoolGetDatum(rollup->handler != NULL);
 }
 
 /* All pending buckets at once: a handler knows best how to group its work */
 bool
 ecs_step_handle(EcsWork *work)
 {
-	Datum		values[5];
+	Datum		values[WANTED_VALUES];
 	Datum		buckets;
 	bool		everything;
 	bool		isnull;
@@ -200,7 +219,7 @@ ecs_step_handle(EcsWork *work)
 	wanted_values(work, values);
 	ecs_registry_sql("WITH taken AS (DELETE FROM ecomsocial.rollup_pending WHERE" WANTED "RETURNING bucket) "
 					 "SELECT array_agg(DISTINCT bucket ORDER BY bucket), bool_or(bucket = '-infinity') FROM taken",
-					 5, wanted_types, values, NULL);
+					 WANTED_VALUES, wanted_types, values, NULL);
 	buckets = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	if (isnull)
 		return false;
@@ -214,13 +233,13 @@ ecs_step_handle(EcsWork *work)
 int64
 ecs_step_find_pending(EcsWork *work)
 {
-	Datum		values[5];
+	Datum		values[WANTED_VALUES];
 	int64		count;
 	bool		none;
 
 	wanted_values(work, values);
 	ecs_registry_sql("SELECT min(bucket), count(DISTINCT bucket) FROM ecomsocial.rollup_pending WHERE" WANTED,
-					 5, wanted_types, values, NULL);
+					 WANTED_VALUES, wanted_types, values, NULL);
 	work->bucket = (DateADT) ecs_spi_int(0, 1, &none);
 	count = ecs_spi_int(0, 2, NULL);
 	SPI_freetuptable(SPI_tuptable);

@@ -1,0 +1,42 @@
+-- rollup: what others may enter into the registry, and what they may write into
+-- a source, stops nobody else's refresh.
+SELECT current_database() AS suite \gset
+CREATE DATABASE rollup_strangers;
+\c rollup_strangers
+SET client_min_messages = warning;
+\set VERBOSITY terse
+CREATE EXTENSION ecomsocial;
+CREATE SCHEMA shop;
+SET search_path = shop, ecomsocial;
+CREATE ROLE ecs_stranger_owner; CREATE ROLE ecs_stranger;
+GRANT ALL ON SCHEMA shop TO ecs_stranger_owner, ecs_stranger;
+
+-- Days that no timestamp can be.
+SET ROLE ecs_stranger_owner;
+CREATE TABLE sale (day date, at timestamptz);
+SELECT rollup_create('by_day', '{sale}', '{day}', 'SELECT count(*) AS n FROM sale WHERE day >= $1 AND day < $2 HAVING count(*) > 0');
+SELECT rollup_create('by_month', '{sale}', '{day}', 'SELECT count(*) AS n FROM sale WHERE day >= $1 AND day < $2 HAVING count(*) > 0', bucket => 'month');
+SELECT rollup_create('in_tokyo', '{sale}', '{at}', 'SELECT count(*) AS n FROM sale WHERE at >= $1 AND at < $2 HAVING count(*) > 0', time_zone => 'Asia/Tokyo');
+INSERT INTO sale VALUES ('2024-01-02', '2024-01-01 15:00+00'), ('300000-01-01', '294276-12-31 23:00+00'), ('5874897-12-31', NULL);
+SELECT bucket, n FROM by_day_live ORDER BY 1;
+SELECT target, pending, oldest_pending FROM rollup_status() ORDER BY target::text;
+CALL refresh_model('shop');
+TABLE by_day ORDER BY 1;
+TABLE by_month ORDER BY 1;
+TABLE in_tokyo ORDER BY 1;
+-- until a moment: buckets that begin before it
+INSERT INTO sale SELECT day, (day + time '12:00') AT TIME ZONE 'Asia/Tokyo' FROM generate_series(timestamp '2024-02-01', '2024-02-04', '1 day') day;
+CALL rollup_refresh('in_tokyo', '2024-02-02 00:00 Asia/Tokyo');
+SELECT oldest_pending FROM rollup_status() WHERE target = 'in_tokyo'::regclass;
+CALL rollup_refresh('in_tokyo', '2024-02-02 00:00:00.000001 Asia/Tokyo');
+SELECT oldest_pending FROM rollup_status() WHERE target = 'in_tokyo'::regclass;
+CALL rollup_refresh('in_tokyo', '-infinity');
+SELECT oldest_pending FROM rollup_status() WHERE target = 'in_tokyo'::regclass;
+CALL refresh_model('shop');
+SELECT max(pending) FROM rollup_status();
+
+RESET ROLE;
+DROP OWNED BY ecs_stranger, ecs_stranger_owner CASCADE;
+\c :suite
+DROP DATABASE rollup_strangers;
+DROP ROLE ecs_stranger, ecs_stranger_owner;
