@@ -180,11 +180,11 @@ ecs_capture_make(Oid source, const char *column, const char *zone)
 
 	/*
 	 * the sequence may be behind: a dump holds the captures and not the
-	 * sequence
+	 * sequence; and whoever enters a number that large means no good
 	 */
 	ecs_registry_sql("INSERT INTO ecomsocial.rollup_capture (capture, source, time_column, time_zone) "
 					 "SELECT setval('ecomsocial.rollup_capture_seq', "
-					 "greatest(nextval('ecomsocial.rollup_capture_seq'), 1 + coalesce(max(capture), 0))), $1, $2, $3 "
+					 "greatest(nextval('ecomsocial.rollup_capture_seq'), 1 + coalesce(max(capture) FILTER (WHERE capture < 1000000000), 0))), $1, $2, $3 "
 					 "FROM ecomsocial.rollup_capture RETURNING capture",
 					 3, types, values, NULL);
 	capture = ecs_capture_load((int32) ecs_spi_int(0, 1, NULL));
@@ -288,6 +288,9 @@ ecs_forget_dropped(void)
 		ecs_registry_sql("DELETE FROM ecomsocial.rollup_pending p WHERE NOT EXISTS (SELECT FROM ecomsocial.rollups r WHERE r.target = p.target)",
 						 0, NULL, NULL, NULL);
 	}
+	/* days of captures that are not there, which anybody may enter */
+	ecs_registry_sql("DELETE FROM ecomsocial.rollup_log l WHERE NOT EXISTS (SELECT FROM ecomsocial.rollup_capture c WHERE c.capture = l.capture)",
+					 0, NULL, NULL, NULL);
 	foreach(cell, load_captures("SELECT capture FROM ecomsocial.rollup_capture c WHERE NOT EXISTS "
 								"(SELECT FROM ecomsocial.rollups r WHERE c.capture = ANY (r.captures))", 0, NULL, NULL))
 		ecs_capture_drop_unused(lfirst(cell));

@@ -269,16 +269,35 @@ ecs_leaves_record(const EcsCapture *capture)
 	}
 }
 
+/*
+ * Anybody may enter a row of the registry that says that a table of his is a
+ * rollup of this source.  What such a rollup defines runs in its own refreshes
+ * alone: here it is marked wholly, without a look at it.
+ */
+#define TARGETS_OF_CAPTURE \
+	" FROM ecomsocial.rollups r JOIN pg_class t ON t.oid = r.target LEFT JOIN pg_class s ON s.oid = $2 " \
+	"WHERE $1 = ANY (r.captures) AND coalesce(pg_has_role(t.relowner, s.relowner, 'USAGE'), true)"
+
+static void
+mark_strangers(const EcsCapture *capture)
+{
+	Oid			types[] = {INT4OID, OIDOID};
+	Datum		values[] = {Int32GetDatum(capture->id), ObjectIdGetDatum(capture->source)};
+
+	ecs_registry_sql("INSERT INTO ecomsocial.rollup_pending SELECT r.target, '-infinity'" TARGETS_OF_CAPTURE " IS FALSE",
+					 2, types, values, NULL);
+}
+
+/* The rollups of those who have the rights of the source's owner, as rollup_create() demands */
 static List *
 rollups_of(const EcsCapture *capture)
 {
-	Oid			types[] = {INT4OID};
-	Datum		values[] = {Int32GetDatum(capture->id)};
+	Oid			types[] = {INT4OID, OIDOID};
+	Datum		values[] = {Int32GetDatum(capture->id), ObjectIdGetDatum(capture->source)};
 	List	   *targets = NIL;
 	List	   *rollups = NIL;
 	ListCell   *cell;
-	uint64		n = ecs_registry_sql("SELECT r.target::oid FROM ecomsocial.rollups r JOIN pg_class c ON c.oid = r.target WHERE $1 = ANY (r.captures)",
-									 1, types, values, NULL);
+	uint64		n = ecs_registry_sql("SELECT r.target::oid" TARGETS_OF_CAPTURE, 2, types, values, NULL);
 
 	for (uint64 i = 0; i < n; i++)
 		targets = lappend_oid(targets, (Oid) ecs_spi_int((int) i, 1, NULL));
@@ -324,6 +343,7 @@ ecs_leaves_mark_changes(const EcsCapture *capture)
 	List	   *differences = find_differences(capture, &restored);
 	ListCell   *cell;
 
+	mark_strangers(capture);
 	if (restored)
 	{
 		foreach(cell, rollups)

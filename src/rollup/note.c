@@ -250,6 +250,7 @@ load_capture(CaptureState *state)
 	Snapshot	snapshot;
 	SysScanDesc scan;
 	HeapTuple	tuple;
+	const char *zone;
 	bool		isnull;
 
 	if (!OidIsValid(capture_relid))
@@ -266,7 +267,8 @@ load_capture(CaptureState *state)
 				 errmsg("rollup capture %d is not registered", state->id),
 				 errdetail("A trigger of this table notes changes for a rollup that the registry does not know."),
 				 errhint("Drop the triggers ecomsocial_rollup_%d_insert, ..._update and ..._delete.", state->id)));
-	ecs_zone_init(&state->zone, TextDatumGetCString(heap_getattr(tuple, 4, RelationGetDescr(rel), &isnull)));
+	zone = TextDatumGetCString(heap_getattr(tuple, 4, RelationGetDescr(rel), &isnull));
+	ecs_zone_init(&state->zone, zone[0] != '\0' ? zone : "UTC");
 	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
@@ -336,7 +338,7 @@ ecs_rollup_note_day(PG_FUNCTION_ARGS)
 {
 	for (int i = 1; i < PG_NARGS(); i++)
 		if (!PG_ARGISNULL(0) && !PG_ARGISNULL(i) && !DATE_NOT_FINITE(PG_GETARG_DATEADT(i)))
-			note_day(PG_GETARG_INT32(0), PG_GETARG_DATEADT(i));
+			note_day(find_capture(fcinfo->flinfo, PG_GETARG_INT32(0))->id, PG_GETARG_DATEADT(i));
 	PG_RETURN_BOOL(false);
 }
 

@@ -196,7 +196,7 @@ ecs_rollup_rebuild(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* The rollups of a schema, each after those that it reads */
+/* The rollups of a schema, each after those that it reads; rows that others entered may form a circle */
 static List *
 rollups_in_order(const char *schema)
 {
@@ -206,7 +206,8 @@ rollups_in_order(const char *schema)
 	uint64		n = ecs_registry_sql("WITH RECURSIVE reads AS (SELECT r.target::oid AS target, c.source::oid AS source "
 									 "FROM ecomsocial.rollups r JOIN ecomsocial.rollup_capture c ON c.capture = ANY (r.captures)), "
 									 "depth(target, level) AS (SELECT target::oid, 0 FROM ecomsocial.rollups UNION "
-									 "SELECT reads.target, depth.level + 1 FROM depth JOIN reads ON reads.source = depth.target) "
+									 "SELECT reads.target, depth.level + 1 FROM depth JOIN reads ON reads.source = depth.target "
+									 "WHERE depth.level < (SELECT count(*) FROM ecomsocial.rollups)) "
 									 "SELECT d.target FROM depth d JOIN pg_class c ON c.oid = d.target "
 									 "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 "
 									 "GROUP BY d.target, c.relname ORDER BY max(d.level), c.relname",

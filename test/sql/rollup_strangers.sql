@@ -35,6 +35,49 @@ SELECT oldest_pending FROM rollup_status() WHERE target = 'in_tokyo'::regclass;
 CALL refresh_model('shop');
 SELECT max(pending) FROM rollup_status();
 
+-- A stranger enters tables of his as rollups of that source: with a query of his own, captures that
+-- there are not, no time zone; and a circle, and the largest number.
+RESET ROLE;
+SET ROLE ecs_stranger;
+CREATE FUNCTION spring() RETURNS date LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the trap has sprung'; END $$;
+CREATE VIEW trap AS SELECT spring() AS bucket;
+CREATE TABLE broken (bucket date);
+CREATE TABLE one (at timestamptz);
+CREATE TABLE two (at timestamptz);
+INSERT INTO rollup_capture VALUES (2147483647, 'one', 'at', 'UTC'), (501, 'one', 'at', 'UTC'), (502, 'two', 'at', 'UTC');
+INSERT INTO rollups (target, captures, bucket, time_zone, bucket_column, query_function)
+	SELECT target, captures, 'day', 'nowhere', 'bucket', 'f' FROM (
+		SELECT 'trap'::regclass, array_agg(capture) FROM rollup_capture WHERE source = 'sale'::regclass
+		UNION ALL SELECT 'broken', array_agg(capture) || 999 FROM rollup_capture WHERE source = 'sale'::regclass
+		UNION ALL VALUES ('one'::regclass, '{502}'::int[]), ('two', '{501}')) r (target, captures);
+INSERT INTO rollups (target, captures, bucket, time_zone, bucket_column, query_function) VALUES ('sale', '{501}', 'day', 'UTC', 'bucket', 'f');
+INSERT INTO rollup_capture VALUES (503, 'sale', 'at', 'UTC');
+RESET ROLE;
+SET ROLE ecs_stranger_owner;
+TRUNCATE sale;
+INSERT INTO sale VALUES ('2024-01-03', '2024-01-03');
+CALL rollup_refresh('by_day');
+CALL rollup_refresh('in_tokyo');
+TABLE by_day;
+SELECT target, pending FROM rollup_status() WHERE target IN ('by_day'::regclass, 'in_tokyo') ORDER BY target::text;
+-- what is his waits for him, wholly
+SELECT target, bucket FROM rollup_pending WHERE target IN ('trap'::regclass, 'broken') AND bucket = '-infinity' GROUP BY 1, 2 ORDER BY target::text;
+RESET ROLE;
+CREATE SCHEMA quiet AUTHORIZATION ecs_stranger_owner;
+SET ROLE ecs_stranger_owner;
+SELECT rollup_create('quiet.by_day', '{sale}', '{at}', 'SELECT count(*) AS n FROM sale WHERE at >= $1 AND at < $2', time_zone => 'Asia/Kolkata');
+SET statement_timeout = '60s';
+CALL refresh_model('quiet');
+RESET statement_timeout;
+TABLE quiet.by_day;
+
+-- Notes of captures that there are not
+SELECT rollup_note(777, date '2024-01-01');
+SELECT rollup_note(777, timestamptz '2024-01-01');
+INSERT INTO rollup_log VALUES (777, '2024-01-01');
+CALL refresh_model('quiet');
+SELECT count(*) FROM rollup_log WHERE capture = 777;
+
 RESET ROLE;
 DROP OWNED BY ecs_stranger, ecs_stranger_owner CASCADE;
 \c :suite
