@@ -35,6 +35,34 @@ typedef struct EcsCell
 
 #define EcsNumber(quantity)	DatumGetNumeric((Datum) (quantity))
 
+/*
+ * Where the moments are days and the quantities small, a cell is kept in one
+ * integer: the room of the instant holds the quantity, less the least one.
+ */
+#define ECS_NARROW_MASK		((INT64CONST(1) << ECS_AT_DAY_SHIFT) - 1)
+#define ECS_NARROW_LEAST	(-(INT64CONST(1) << (ECS_AT_DAY_SHIFT - 1)))
+
+static inline bool
+ecs_is_narrow(EcsCell cell)
+{
+	return (cell.at & ECS_NARROW_MASK) == 0 &&
+		(uint64) cell.quantity - (uint64) ECS_NARROW_LEAST <= (uint64) ECS_NARROW_MASK;
+}
+
+static inline int64
+ecs_narrow(EcsCell cell)
+{
+	return cell.at + (cell.quantity - ECS_NARROW_LEAST);
+}
+
+static inline EcsCell
+ecs_widen(int64 narrow)
+{
+	EcsCell		cell = {narrow & ~ECS_NARROW_MASK, (narrow & ECS_NARROW_MASK) + ECS_NARROW_LEAST};
+
+	return cell;
+}
+
 /* In order of time */
 extern void ecs_cells_sort(EcsCell *cells, Size n);
 

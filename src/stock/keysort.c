@@ -11,7 +11,7 @@
 
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
-#include "utils/memutils.h"
+#include "base/memory.h"
 
 #include "stock/keytable.h"
 
@@ -121,7 +121,7 @@ static void
 sort_packed(const EcsKeyTable *table, const Packing *packing, uint32 *order)
 {
 	uint32		n = table->used;
-	PackedKey  *keys = MemoryContextAllocHuge(table->context, 2 * (Size) n * sizeof(PackedKey));
+	PackedKey  *keys = ecs_alloc_large(table->context, 2 * (Size) n * sizeof(PackedKey));
 	PackedKey  *sorted;
 
 	for (uint32 i = 0; i < n; i++)
@@ -150,7 +150,7 @@ uint32 *
 ecs_keys_sort(const EcsKeyTable *table)
 {
 	uint32		n = table->used;
-	uint32	   *order = MemoryContextAllocHuge(table->context, (Size) Max(n, 1) * sizeof(uint32));
+	uint32	   *order = ecs_alloc_large(table->context, (Size) Max(n, 1) * sizeof(uint32));
 	Packing		packing;
 
 	if (n > 0 && find_packing(table, &packing))

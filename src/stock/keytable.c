@@ -1,6 +1,6 @@
 /*
  * keytable.c
- *		A hash table of keys, each with its open cell.
+ *		A hash table of keys, each with room for its newest cells.
  */
 #include "postgres.h"
 
@@ -9,6 +9,7 @@
 
 #define FIRST_KEYS		256		/* of an empty table; a power of 2 */
 #define SLOTS_PER_KEY	2
+#define LEAST_CELLS		3		/* that an entry has room for */
 
 static void
 alloc_slots(EcsKeyTable *table, uint32 n)
@@ -18,23 +19,26 @@ alloc_slots(EcsKeyTable *table, uint32 n)
 	memset(table->slots, 0, n * sizeof(EcsKeySlot));
 }
 
-/* Aligned to cache lines, so that no entry lies in more of them than it must */
+/* Aligned to cache lines, of which an entry is a whole number */
 static void
 alloc_entries(EcsKeyTable *table, uint32 n)
 {
-	table->entries_memory = ecs_alloc_large(table->context, n * table->stride + PG_CACHE_LINE_SIZE);
-	table->entries = (char *) TYPEALIGN(PG_CACHE_LINE_SIZE, table->entries_memory);
+	table->entries_memory = ecs_alloc_large(table->context, n * table->stride + ECS_CACHE_LINE);
+	table->entries = (char *) TYPEALIGN(ECS_CACHE_LINE, table->entries_memory);
 	table->max = n;
 }
 
 void
-ecs_keys_init(EcsKeyTable *table, const EcsKeyType *type, MemoryContext context)
+ecs_keys_init(EcsKeyTable *table, const EcsKeyType *type, int width, MemoryContext context)
 {
+	Size		head = offsetof(EcsKeyEntry, values) + type->ncolumns * sizeof(Datum);
+
 	table->type = type;
 	table->context = context;
 	table->used = 0;
-	table->stride = type->ncolumns <= 1 ? 32 : 64;
-	StaticAssertStmt(offsetof(EcsKeyEntry, values) + ECS_KEY_COLUMNS * sizeof(Datum) <= 64, "an entry is too large");
+	table->stride = TYPEALIGN(ECS_CACHE_LINE, head + LEAST_CELLS * width * sizeof(int64));
+	table->room = (table->stride - head) / sizeof(int64);
+	table->room -= table->room % width;
 	alloc_slots(table, FIRST_KEYS * SLOTS_PER_KEY);
 	alloc_entries(table, FIRST_KEYS);
 }
@@ -88,7 +92,7 @@ add_key(EcsKeyTable *table, EcsKey key, uint32 hash)
 	slot.hash = hash;
 	slot.id = ++table->used;
 	entry = ecs_keys_entry(table, slot.id);
-	entry->cells = 0;
+	entry->used = 0;
 	entry->nulls = key.nulls;
 	caller = MemoryContextSwitchTo(table->context);
 	ecs_key_copy(table->type, key, entry->values);

@@ -1,6 +1,6 @@
 /*
  * keytable.h
- *		A hash table of keys, each with its open cell.
+ *		A hash table of keys, each with room for its newest cells.
  *
  * Open addressing with linear probing: a slot holds a hash and the number of a
  * key, and the keys stand in an array in the order in which they came.  So a
@@ -16,12 +16,11 @@
 #include "stock/cell.h"
 #include "stock/key.h"
 
-/* A key in the table; its values follow */
+/* A key in the table; its values follow, and then its room */
 typedef struct EcsKeyEntry
 {
-	EcsCell		open;			/* the cell that is still added to */
-	uint32		cells;			/* how many there are, the open one included */
 	uint32		nulls;
+	uint32		used;			/* of the room */
 	Datum		values[FLEXIBLE_ARRAY_MEMBER];
 } EcsKeyEntry;
 
@@ -39,18 +38,20 @@ typedef struct EcsKeyTable
 	uint32		mask;
 	uint32		used;
 	uint32		max;
-	Size		stride;			/* of an entry */
+	Size		stride;			/* of an entry, in cache lines */
+	uint32		room;			/* of an entry, in integers */
 	char	   *entries;
 	void	   *entries_memory; /* where they were allocated */
 } EcsKeyTable;
 
 #define ECS_MAX_KEYS	((uint32) 1 << 30)
+#define ECS_CACHE_LINE	64
 
-/* What sorting takes for each key, see keysort.c, with a number for its place */
+/* What sorting takes for each key, see keysort.c, with a number for where its cells end */
 #define ECS_KEY_SORT_MEMORY	(2 * (sizeof(uint64) + sizeof(uint64)) + 2 * sizeof(uint32))
 
-/* Everything is allocated in the context, which the caller empties */
-extern void ecs_keys_init(EcsKeyTable *table, const EcsKeyType *type, MemoryContext context);
+/* Everything is allocated in the context, which the caller empties; a cell takes "width" integers */
+extern void ecs_keys_init(EcsKeyTable *table, const EcsKeyType *type, int width, MemoryContext context);
 
 /* What the next key takes, where it makes the table grow */
 extern Size ecs_keys_growth(const EcsKeyTable *table);
@@ -73,6 +74,22 @@ ecs_entry_key(const EcsKeyEntry *entry)
 	return ecs_key(entry->values, entry->nulls);
 }
 
+static inline int64 *
+ecs_entry_room(const EcsKeyTable *table, EcsKeyEntry *entry)
+{
+	return (int64 *) &entry->values[table->type->ncolumns];
+}
+
+/* An entry is reached at random, whole */
+static pg_attribute_always_inline void
+ecs_fetch_entry(const EcsKeyTable *table, uint32 id)
+{
+	char	   *entry = (char *) ecs_keys_entry(table, id);
+
+	for (Size i = 0; i < table->stride; i += ECS_CACHE_LINE)
+		ecs_prefetch_write(entry + i);
+}
+
 /* Always inline: gcc takes what only prefetches for a function without effect, and drops it */
 static pg_attribute_always_inline void
 ecs_keys_fetch_slot(const EcsKeyTable *table, uint32 hash)
@@ -90,7 +107,7 @@ ecs_keys_fetch(const EcsKeyTable *table, uint32 hash)
 	while ((id = table->slots[at].id) != 0 && table->slots[at].hash != hash)
 		at = (at + 1) & table->mask;
 	if (id != 0)
-		ecs_prefetch(ecs_keys_entry(table, id));
+		ecs_fetch_entry(table, id);
 	return id;
 }
 

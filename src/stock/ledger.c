@@ -3,8 +3,8 @@
  *		Running balances of signed movements, per key and day.
  *
  * One pass over the movements, none of them sorted by comparison: they gather in
- * a batch (batch.c), by a hash table of keys and a log, and at the end are
- * distributed among the keys.  When memory reaches its limit, the batch goes to
+ * a batch (batch.c), by a hash table of keys and a log, and at the end are read
+ * key by key.  When memory reaches its limit, the batch goes to
  * a temporary file as a sorted run (runs.c), and begins anew; in the end the
  * runs are merged.  A run holds sums, so where few keys repeat often little is
  * written.  Reading walks through the cells in order, and adds up.
@@ -39,14 +39,20 @@ ecs_ledger_create(int nkeys, const Oid *types, const Oid *collations, bool is_nu
 	return ledger;
 }
 
+/* Empty the batch for a cell that it does not take */
+static void
+empty_batch(EcsLedger *ledger, EcsCell cell)
+{
+	if (ledger->batch.cells > 0)
+		ecs_runs_write(&ledger->runs, &ledger->batch);
+	ecs_batch_reset(&ledger->batch, !ecs_is_narrow(cell));
+}
+
 static pg_attribute_always_inline void
 enter(EcsLedger *ledger, const EcsPending *pending)
 {
-	if (unlikely(ecs_batch_is_full(&ledger->batch)))
-	{
-		ecs_runs_write(&ledger->runs, &ledger->batch);
-		ecs_batch_reset(&ledger->batch);
-	}
+	if (unlikely(!ecs_batch_takes(&ledger->batch, pending->cell)))
+		empty_batch(ledger, pending->cell);
 	ecs_batch_add(&ledger->batch, ecs_key(pending->values, pending->nulls),
 				  pending->hash, pending->guess, pending->cell);
 }
@@ -102,7 +108,7 @@ ecs_ledger_finish(EcsLedger *ledger)
 	if (ledger->runs.n > 0)
 	{
 		ecs_runs_write(&ledger->runs, &ledger->batch);
-		ecs_batch_reset(&ledger->batch);
+		ecs_batch_reset(&ledger->batch, false);
 		ecs_runs_rewind(&ledger->runs);
 	}
 	else

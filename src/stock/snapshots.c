@@ -8,6 +8,7 @@
 #include "utils/datum.h"
 #include "utils/memutils.h"
 
+#include "base/memory.h"
 #include "stock/snapshots.h"
 
 /* How far one key has come, when days are read one after the other */
@@ -36,10 +37,7 @@ struct EcsSnapshots
 	int64		until;
 };
 
-/*
- * Turn the cells of all keys into lines (day, balance), in place, since there
- * are no more lines than cells.
- */
+/* Turn the cells of all keys into lines (day, balance); there are no more lines than cells */
 static KeyState *
 make_lines(EcsLedger *ledger)
 {
@@ -47,7 +45,7 @@ make_lines(EcsLedger *ledger)
 	KeyState   *keys = MemoryContextAllocHuge(batch->context,
 											  (Size) Max(batch->keys.used, 1) * sizeof(KeyState));
 	KeyState   *key = keys - 1;
-	EcsCell    *line = batch->sorted;
+	EcsCell    *line = ecs_alloc_large(batch->context, (Size) Max(batch->cells, 1) * sizeof(EcsCell));
 	EcsLedgerRow row;
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "stock lines", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);

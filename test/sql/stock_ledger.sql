@@ -147,6 +147,18 @@ GROUP BY zone ORDER BY zone;
 SELECT * FROM stock_ledger(NULL::plain_line, 'SELECT 1::bigint, now(), 3', 'CET');
 SELECT count(*) FROM unnest('{UTC,gmt,Etc/GMT+5,EST5EDT,Europe/Paris}'::text[]) zone, LATERAL stock_ledger(NULL::plain_line, 'SELECT 1::bigint, now(), 3', zone) l;
 
+-- quantities at the bounds of what is kept beside its day in one integer, alone and in sums: few first, the last rows the largest, and the other way around
+CREATE VIEW large AS
+SELECT id, store_id, event_time,
+	CASE WHEN id <= 1000 THEN quantity WHEN id <= 3000 THEN (ARRAY[274877906943, -274877906944])[1 + id % 2] ELSE (ARRAY[274877906944, -274877906945, 1, 4611686018427387])[1 + id % 4] END AS quantity
+FROM event;
+CREATE FUNCTION large_oracle(condition text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+	SELECT format('SELECT store_id, event_time::date, sum(quantity)::bigint, sum(sum(quantity)) OVER (PARTITION BY store_id ORDER BY event_time::date)::bigint FROM large WHERE %s GROUP BY 1, 2', condition)
+$$;
+SELECT condition, direction, c.*
+FROM unnest('{true,id <= 3000,id % 2 = 1 AND id <= 3000}'::text[]) condition, unnest('{ASC,DESC}'::text[]) direction, LATERAL compare(large_oracle(condition),
+	format('SELECT * FROM stock_ledger(NULL::plain_line, %L)', format('SELECT store_id, event_time, quantity FROM large WHERE %s ORDER BY id %s', condition, direction))) c
+ORDER BY condition, direction;
 -- what the largest numbers do: the bounds are reached, never passed
 SELECT balance FROM stock_ledger(NULL::record, 'VALUES (date ''2024-01-01'', 9223372036854775806), (''2024-01-01'', 1)') AS l(day date, change bigint, balance bigint);
 SELECT balance FROM stock_ledger(NULL::record, 'VALUES (date ''2024-01-01'', 9223372036854775807), (''2024-01-01'', 1)') AS l(day date, change bigint, balance bigint);
@@ -228,7 +240,7 @@ SELECT count(*) FROM stock_snapshots(NULL::snapshot, 'SELECT store_id, product, 
 SELECT count(*) FROM stock_snapshots(NULL::snapshot, 'SELECT store_id, product, event_time, quantity FROM event', '{infinity}');
 SELECT count(*) FROM stock_snapshots(NULL::stock_line, 'SELECT store_id, product, event_time, quantity FROM event', '{}');
 
-DROP FUNCTION snapshot_oracle, plain_oracle, oracle, compare;
-DROP VIEW "Odd ""events""";
+DROP FUNCTION snapshot_oracle, plain_oracle, large_oracle, oracle, compare;
+DROP VIEW "Odd ""events""", large;
 DROP TABLE event, stock_line, wanted, dropped;
 DROP TYPE number_line, plain_line, snapshot;
