@@ -1,6 +1,11 @@
 
 -- Partitions of tables by range of time, where pg_partman is not installed.
 
+CREATE FUNCTION run_as_owner(rel regclass, commands text)
+    RETURNS void AS 'MODULE_PATHNAME', 'ecs_run_as_owner' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION run_as_owner(regclass, text)
+    IS 'runs commands as the owner of a table, with no more rights than that role has; the caller must be that role, a member of it or a superuser';
+
 CREATE FUNCTION add_partitions(parent regclass, period period, from_day date, to_day date, time_zone text DEFAULT 'UTC') RETURNS SETOF regclass
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -47,15 +52,16 @@ BEGIN
                             FROM unnest(bounds) WITH ORDINALITY b(d, n) ORDER BY n);
         END IF;
         BEGIN
-            EXECUTE format('CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION)',
-                           part, parent);
-            IF fallback IS NOT NULL THEN        -- rows that came before their partition wait there: they move
-                EXECUTE format('WITH moved AS (DELETE FROM %1$s WHERE %2$I >= %3$L AND %2$I < %4$L RETURNING %5$s) INSERT INTO %6$s (%5$s) TABLE moved',
-                               fallback, time_column, bounds[1], bounds[2], columns, part);
-            END IF;
-            EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)', parent, part, bounds[1], bounds[2]);
-            EXECUTE format('COMMENT ON TABLE %s IS %L', part,
-                           format('%s of the days from %s until before %s%s', relname, first_day, next_day, CASE WHEN by_day THEN '' ELSE format(' (%s)', time_zone) END));
+            PERFORM ecomsocial.run_as_owner(parent, concat_ws('; ',
+                format('CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION)',
+                       part, parent),
+                CASE WHEN fallback IS NOT NULL THEN     -- rows that came before their partition wait there: they move
+                    format('WITH moved AS (DELETE FROM %1$s WHERE %2$I >= %3$L AND %2$I < %4$L RETURNING %5$s) INSERT INTO %6$s (%5$s) TABLE moved',
+                           fallback, time_column, bounds[1], bounds[2], columns, part)
+                END,
+                format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)', parent, part, bounds[1], bounds[2]),
+                format('COMMENT ON TABLE %s IS %L', part,
+                       format('%s of the days from %s until before %s%s', relname, first_day, next_day, CASE WHEN by_day THEN '' ELSE format(' (%s)', time_zone) END))));
             RETURN NEXT part::regclass;
         EXCEPTION WHEN invalid_object_definition THEN
             NULL;               -- a partition of another name has days of that range

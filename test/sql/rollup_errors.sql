@@ -194,6 +194,29 @@ RESET ROLE;
 CALL rollup_refresh('own_daily');
 SELECT count(*) FROM tries WHERE tried LIKE 'late%';
 DROP TRIGGER late ON own_daily;
+-- partitions that a superuser's job makes are the owner's, and what the owner put in their way runs as the owner
+SET ROLE ecs_rollup_owner;
+CREATE TABLE parted (at timestamptz, v int, twice int GENERATED ALWAYS AS (v * 2) STORED) PARTITION BY RANGE (at);
+CREATE TABLE parted_rest PARTITION OF parted DEFAULT;
+CREATE FUNCTION moving() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	BEGIN
+		SET ROLE postgres;
+	EXCEPTION WHEN OTHERS THEN
+		INSERT INTO refuse.tries VALUES ('moving: ' || SQLSTATE || ' as ' || current_user);
+	END;
+	RETURN OLD;
+END $$;
+CREATE TRIGGER moving BEFORE DELETE ON parted_rest FOR EACH ROW EXECUTE FUNCTION moving();
+INSERT INTO parted VALUES ('2024-05-05 12:00 UTC', 1);
+RESET ROLE;
+SELECT partitions_ahead('parted', 'month', 0, 'UTC', '2024-05-01 UTC');
+SELECT parted.tableoid::regclass, relowner::regrole, v, twice FROM parted JOIN pg_class c ON c.oid = parted.tableoid;
+SELECT tried FROM tries WHERE tried LIKE 'moving%';
+SET ROLE ecs_rollup_other;
+SELECT partitions_ahead('parted', 'month', 1, 'UTC', '2024-05-01 UTC');
+SELECT run_as_owner('parted', 'DROP TABLE refuse.parted');
+RESET ROLE;
 -- a query that belongs to somebody else is not run as the owner
 ALTER FUNCTION own_daily_query(timestamptz, timestamptz) OWNER TO ecs_rollup_other;
 CALL rollup_refresh('own_daily');
