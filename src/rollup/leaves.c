@@ -16,7 +16,8 @@
  *								somebody may be writing unseen: both, each time
  *		hidden					a child by inheritance, which triggers of its
  *								parent do not watch, or unlogged, which a crash
- *								empties: both, each time, and a warning
+ *								empties, or foreign, which is written elsewhere:
+ *								both, each time, and a warning
  *
  * The fingerprint is made of the OID and xmin of each trigger's row in
  * pg_trigger.  A detached leaf loses its clones, and with them our eyes, and has
@@ -109,6 +110,8 @@ reason_hidden(const EcsCapture *capture, Form_pg_class form)
 {
 	if (form->relpersistence == RELPERSISTENCE_UNLOGGED)
 		return "It is unlogged: a crash empties it unseen.";
+	if (form->relkind == RELKIND_FOREIGN_TABLE)
+		return "It is a foreign table, which is written elsewhere too.";
 	if (form->oid != capture->source && !form->relispartition)
 		return "It is a child by inheritance, which the triggers of its parent do not watch.";
 	return NULL;
@@ -331,7 +334,7 @@ mark_difference(const EcsCapture *capture, const Difference *d, List *rollups)
 		ereport(WARNING,
 				(errmsg("changes of %s may go unseen", ecs_relation_name(d->now->relid)),
 				 errdetail("%s Each refresh computes all its buckets again.", d->now->hidden),
-				 errhint("Use declarative partitioning and logged tables.")));
+				 errhint("Use partitions that are ordinary, logged tables.")));
 }
 
 /* Mark what the differences touch.  The caller holds the lock on the capture. */
