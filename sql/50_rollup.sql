@@ -232,12 +232,15 @@ BEGIN
 	PERFORM ecomsocial.rollup_retain(r.target, greatest(before, r.frozen_before))
 	FROM ecomsocial.rollups r
 	WHERE EXISTS (SELECT FROM ecomsocial.rollup_capture c WHERE c.source = rollup_detach.source AND c.capture = ANY (r.captures));
-	FOR leaf IN
-		SELECT DISTINCT l.leaf::regclass AS name
-		FROM ecomsocial.rollup_leaf l
-		JOIN ecomsocial.rollup_capture c USING (capture)
-		JOIN pg_inherits i ON i.inhrelid = l.leaf AND i.inhparent = c.source
-		WHERE c.source = rollup_detach.source AND l.until_day <= before
+	FOR leaf IN		-- in the time of each rollup: the end of a month in one zone is within a day of another
+		SELECT i.inhrelid::regclass AS name
+		FROM pg_inherits i
+		CROSS JOIN LATERAL pg_partition_tree(i.inhrelid) t
+		CROSS JOIN ecomsocial.rollup_capture c
+		LEFT JOIN ecomsocial.rollup_leaf l ON l.capture = c.capture AND l.leaf = t.relid
+		WHERE i.inhparent = rollup_detach.source AND t.isleaf AND c.source = rollup_detach.source
+		GROUP BY 1
+		HAVING bool_and(coalesce(l.until_day <= before, false))
 		ORDER BY 1
 	LOOP
 		EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', source, leaf.name);

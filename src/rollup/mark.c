@@ -110,8 +110,8 @@ find_buckets(const EcsRollup *rollup, const char *days, DateADT from, DateADT un
 void
 ecs_mark_buckets(const EcsRollup *rollup, const EcsCapture *only, DateADT from, DateADT until, bool existing)
 {
-	Oid			types[] = {REGCLASSOID, DATEARRAYOID, DATEOID};
-	Datum		values[] = {ObjectIdGetDatum(rollup->target), 0, DateADTGetDatum(rollup->frozen)};
+	Oid			types[] = {REGCLASSOID, DATEARRAYOID};
+	Datum		values[] = {ObjectIdGetDatum(rollup->target), 0};
 	StringInfoData days;
 	ListCell   *cell;
 
@@ -135,6 +135,6 @@ ecs_mark_buckets(const EcsRollup *rollup, const EcsCapture *only, DateADT from, 
 	if (existing)
 		append_target_days(&days, rollup);
 	if (days.len > 0 && find_buckets(rollup, days.data, from, until, &values[1]))
-		ecs_registry_sql("INSERT INTO ecomsocial.rollup_pending SELECT $1, b FROM unnest($2) b WHERE b >= $3 ORDER BY b",
-						 3, types, values, NULL);
+		ecs_registry_sql("INSERT INTO ecomsocial.rollup_pending SELECT $1, b FROM unnest($2) b ORDER BY b",
+						 2, types, values, NULL);
 }

@@ -205,6 +205,23 @@ TRUNCATE event_july;
 CALL refresh_model('shop'); SELECT * FROM wrong() WHERE differences > 0;
 DROP TABLE event_p20240201;
 CALL refresh_model('shop'); SELECT * FROM wrong() WHERE differences > 0;
+-- bounds within a day, and of two columns: a leaf takes along all days that it may hold
+CREATE TABLE half (at timestamptz, v int) PARTITION BY RANGE (at);
+CREATE TABLE half_1 PARTITION OF half FOR VALUES FROM ('2024-01-01 UTC') TO ('2024-01-03 12:00 UTC');
+CREATE TABLE pair (at timestamptz, v int) PARTITION BY RANGE (at, v);
+CREATE TABLE pair_1 PARTITION OF pair FOR VALUES FROM ('2024-01-01 UTC', 0) TO ('2024-01-03 UTC', 5);
+SELECT rollup_create('half_daily', '{half}', '{at}', 'SELECT count(*) AS n FROM half WHERE at >= $1 AND at < $2 HAVING count(*) > 0'),
+	rollup_create('pair_daily', '{pair}', '{at}', 'SELECT count(*) AS n FROM pair WHERE at >= $1 AND at < $2 HAVING count(*) > 0');
+INSERT INTO half VALUES ('2024-01-03 06:00 UTC', 1);
+INSERT INTO pair VALUES ('2024-01-03 UTC', 1);
+CALL refresh_model('shop');
+SELECT h.n AS half, p.n AS pair FROM half_daily h, pair_daily p;
+ALTER TABLE half DETACH PARTITION half_1;
+ALTER TABLE pair DETACH PARTITION pair_1;
+CALL refresh_model('shop');
+SELECT (SELECT count(*) FROM half_daily) AS half, (SELECT count(*) FROM pair_daily) AS pair;
+SELECT rollup_drop('half_daily'), rollup_drop('pair_daily');
+DROP TABLE half, pair, half_1, pair_1;
 -- triggers switched off, as by pg_restore --disable-triggers: what they missed is found, and they are put back
 CREATE VIEW triggers AS SELECT tgenabled, count(*) FROM pg_trigger WHERE tgname ~ '^ecomsocial_rollup_1_' GROUP BY 1;
 TABLE triggers;
@@ -394,8 +411,10 @@ SELECT rollup_retain('monthly', '2024-02-15');
 SELECT * FROM rollup_detach('event', '2024-03-01', drop => true);
 CALL refresh_model('shop');
 SELECT count(*) FILTER (WHERE bucket < '2024-03-01') AS kept, count(*) FILTER (WHERE bucket >= '2024-03-01') AS current FROM daily;
+-- a rebuild does not even mark what is frozen: nothing would be left of it when it is no longer
 CALL rollup_rebuild('daily');
 SELECT count(*) FILTER (WHERE bucket < '2024-03-01') AS kept, count(*) FILTER (WHERE bucket >= '2024-03-01') AS current FROM daily;
+SELECT pending, frozen_pending FROM rollup_status() WHERE target = 'daily'::regclass;
 -- a late event for a frozen bucket is not lost from sight
 SELECT * FROM partitions_ahead('event', 'month', 0, 'Europe/London', '2024-02-10 UTC');
 INSERT INTO event (event_time, user_id, kind) VALUES ('2024-02-10 12:00 UTC', 1, 'late');
@@ -405,6 +424,24 @@ SELECT count(*) FROM daily WHERE kind = 'late';
 SELECT rollup_retain('daily', NULL);
 CALL rollup_refresh('daily');
 SELECT bucket, kind, n FROM daily WHERE kind = 'late';
+
+-- a partition ends when it has ended for each rollup, in all its own partitions
+CREATE TABLE zoned (at timestamptz, kind text) PARTITION BY RANGE (at);
+CREATE TABLE zoned_1 PARTITION OF zoned FOR VALUES FROM ('2024-01-01 UTC') TO ('2024-02-01 UTC') PARTITION BY LIST (kind);
+CREATE TABLE zoned_1_rest PARTITION OF zoned_1 DEFAULT;
+CREATE TABLE zoned_2 PARTITION OF zoned FOR VALUES FROM ('2024-02-01 UTC') TO ('2024-03-01 UTC');
+SELECT rollup_create('zoned_utc', '{zoned}', '{at}', 'SELECT count(*) AS n FROM zoned WHERE at >= $1 AND at < $2 HAVING count(*) > 0'),
+	rollup_create('zoned_tokyo', '{zoned}', '{at}', 'SELECT count(*) AS n FROM zoned WHERE at >= $1 AND at < $2 HAVING count(*) > 0', time_zone => 'Asia/Tokyo');
+INSERT INTO zoned VALUES ('2024-01-31 18:00 UTC'), ('2024-02-01 12:00 UTC');
+CALL refresh_model('shop');
+SELECT rollup_detach('zoned', '2024-02-01');
+CALL refresh_model('shop');
+SELECT u.bucket, u.n AS utc, t.n AS tokyo FROM zoned_utc u FULL JOIN zoned_tokyo t USING (bucket) ORDER BY 1;
+SELECT rollup_detach('zoned', '2024-02-02');
+CALL refresh_model('shop');
+SELECT u.bucket, u.n AS utc, t.n AS tokyo FROM zoned_utc u FULL JOIN zoned_tokyo t USING (bucket) ORDER BY 1;
+SELECT rollup_drop('zoned_utc'), rollup_drop('zoned_tokyo');
+DROP TABLE zoned, zoned_1;
 
 -- Days where clocks go back over midnight: an event of the first minute of
 -- 29 October belongs to the bucket that reads it.
