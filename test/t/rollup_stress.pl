@@ -2,9 +2,10 @@
 # middle, then one last refresh must give, row for row, what the raw events say.
 #
 # Writers insert, insert late, move events to other days and partitions, delete,
-# roll back, use savepoints, hold transactions open and prepare them.  The days
-# around the change to summer time are met, in tables partitioned by day, by
-# month and not at all.
+# roll back, use savepoints, hold transactions open and prepare them.  Partitions
+# come, go, are changed while they are away, and are emptied.  Refreshes are
+# cancelled wherever they are.  The days around the change to summer time are met,
+# in tables partitioned by day, by month and not at all.
 #
 # ECS_STRESS_SECONDS sets how long it runs; test/bench/rollup_stress takes two minutes.
 use strict;
@@ -32,7 +33,7 @@ $node->safe_psql('postgres', q{
 	CREATE TABLE by_month (LIKE by_day INCLUDING DEFAULTS) PARTITION BY RANGE (at);
 	CREATE TABLE whole (LIKE by_day INCLUDING DEFAULTS);
 	SELECT partitions_ahead('by_day', 'day', 15, 'Europe/London', '2024-03-25 UTC');
-	SELECT partitions_ahead('by_month', 'month', 2, 'UTC', '2024-03-01 UTC');
+	SELECT partitions_ahead('by_month', 'month', 3, 'UTC', '2024-03-01 UTC');
 	CREATE TABLE by_day_rest PARTITION OF by_day DEFAULT;
 	CREATE INDEX ON by_day (id); CREATE INDEX ON by_month (id); CREATE INDEX ON whole (id);
 	CREATE INDEX ON by_day (at); CREATE INDEX ON by_month (at); CREATE INDEX ON whole (at);
@@ -101,6 +102,24 @@ for my $table (qw(by_day by_month whole))
 	}
 }
 PostgreSQL::Test::Utils::append_to_file("$dir/refresh", "CALL ecomsocial.refresh_model('shop');\n");
+# a month that no writer needs; a day that is changed while it is away
+my $attach = "ALTER TABLE shop.by_month ATTACH PARTITION shop.by_month_p20240601 FOR VALUES FROM ('2024-06-01 UTC') TO ('2024-07-01 UTC');";
+PostgreSQL::Test::Utils::append_to_file("$dir/leaves", qq{
+	ALTER TABLE shop.by_month DETACH PARTITION shop.by_month_p20240601;
+	\\sleep 100 ms
+	INSERT INTO shop.by_month_p20240601 (at, v) SELECT timestamptz '2024-06-01 UTC' + random() * interval '29 days', 11 FROM generate_series(1, 20);
+	DELETE FROM shop.by_month_p20240601 WHERE id % 3 = 0;
+	$attach
+	\\sleep 200 ms
+	TRUNCATE shop.by_month_p20240601;
+	INSERT INTO shop.by_month (at, v) VALUES ('2024-06-15 12:00 UTC', 12);
+	BEGIN;
+	ALTER TABLE shop.by_day DETACH PARTITION shop.by_day_p20240404;
+	DELETE FROM shop.by_day_p20240404 WHERE id % 5 = 0;
+	ALTER TABLE shop.by_day ATTACH PARTITION shop.by_day_p20240404 FOR VALUES FROM ('2024-04-04 Europe/London') TO ('2024-04-05 Europe/London');
+	COMMIT;
+	\\sleep 200 ms
+});
 # moves notes to what is pending, and leaves it there
 PostgreSQL::Test::Utils::append_to_file("$dir/move", "CALL ecomsocial.refresh_model('shop', '2000-01-01');\n");
 
@@ -110,11 +129,19 @@ sub run_for
 	my ($duration) = @_;
 	my @bench = ('pgbench', '-n', '-M', 'simple', '-h', $node->host, '-p', $node->port, '-T', $duration, '--max-tries=100');
 	my @running;
-	for my $arguments ([ '-c', 8, '-j', 1, @writer ], [ '-c', 3, '-j', 1, '-f', "$dir/refresh\@3", '-f', "$dir/move\@1" ])
+	for my $arguments ([ '-c', 8, '-j', 1, @writer ], [ '-c', 3, '-j', 1, '-f', "$dir/refresh\@3", '-f', "$dir/move\@1" ], [ '-c', 1, '-f', "$dir/leaves" ])
 	{
 		my $output = '';
 		push @running, { output => \$output, handle => IPC::Run::start([ @bench, @$arguments, 'postgres' ], '>', \$output, '2>&1') };
 	}
+	my $end = time + $duration;
+	push @running, { output => \'', handle => IPC::Run::start(sub {
+		while (time < $end)
+		{
+			$ENV{PGOPTIONS} = '-c statement_timeout=' . (5 + int rand 400);
+			system('psql', '-Xq', '-d', $node->connstr('postgres'), '-c', "CALL ecomsocial.refresh_model('shop')");
+		}
+	}, '>', '/dev/null', '2>&1') };
 	return @running;
 }
 
@@ -138,6 +165,7 @@ $node->stop('immediate');
 finish(1, @running);
 $node->start;
 $node->safe_psql('postgres', "COMMIT PREPARED '$_'") for split /\n/, $node->safe_psql('postgres', 'SELECT gid FROM pg_prepared_xacts');
+$node->psql('postgres', $attach);	# if it was away when the server crashed
 finish(0, run_for($seconds * 0.5));
 
 cmp_ok($node->safe_psql('postgres', 'SELECT (SELECT count(*) FROM shop.by_day) + (SELECT count(*) FROM shop.by_month) + (SELECT count(*) FROM shop.whole)'),
