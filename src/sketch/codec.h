@@ -7,7 +7,7 @@
  *
  * layout 0		tokens: their number as LEB128, then bits (codec.c)
  * layout 1		estimate, then registers, a byte each
- * layout 2		estimate, then packed registers (packed.c)
+ * layout 2		estimate, then packed registers (packed.h)
  *
  * The version stands for the hash as well: 1 means MurmurHash3_x64_128 with
  * seed 0, first word.  A sketch without elements is the two bytes of layout 0.

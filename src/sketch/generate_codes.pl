@@ -2,7 +2,7 @@
 #
 # Usage: perl src/sketch/generate_codes.pl > src/sketch/code_lengths.h
 #
-# Computes the prefix codes of packed registers (packed.c).  They are part of the
+# Computes the prefix codes of packed registers (prefix_code.h).  They are part of the
 # stored format: a change of the output is a new version of it.
 #
 # With x elements per register, the update value j has been seen with probability
@@ -78,28 +78,16 @@ my @tables;
 push @tables, [ 2**($_ / 2), 0, 1 ] for -7 .. 3;
 push @tables, [ 2**($_ / 4), 0, 1 ] for 8 .. 19;
 push @tables, [ 2**(5 + $_ / 4), 2, 1 ] for 0 .. 3;
-my $ull = @tables;
 push @tables, [ 2**$_, 0, 0 ] for -4 .. 3;
 push @tables, [ 2**(4 + $_ / 2), 1, 0 ] for 0 .. 1;
 
-printf <<'HEAD', $LIMIT, $WINDOW, scalar @tables, $ull;
+print <<'HEAD';
 /*
  * code_lengths.h
  *		Lengths of the prefix codes of packed registers, one line a code, the
  *		escape last.  Made by generate_codes.pl; part of the stored format.
  */
-#define ECS_CODE_LIMIT		%d
-#define ECS_CODE_WINDOW		%d
-#define ECS_CODES			%d
-#define ECS_ULL_CODES		%d	/* those of UltraLogLog registers come first */
-
-typedef struct EcsCodeLengths
-{
-	bool		floats;			/* fits any base, not 0 only */
-	uint8_t		length[ECS_CODE_WINDOW + 1];
-} EcsCodeLengths;
-
-static const EcsCodeLengths code_lengths[ECS_CODES] = {
+const EcsCodeLengths ecs_code_lengths[ECS_CODES] = {
 HEAD
 for my $table (@tables)
 {
@@ -119,6 +107,6 @@ for my $table (@tables)
 		$bits += (1 - $covered) * ($length[-1] + 8);
 		printf STDERR "x %8.3f base %d flags %d entropy %.3f bits %.3f escape %d\n", $x, $base, $flags, $entropy, $bits, $length[-1];
 	}
-	printf "\t{%s, {%s}},\n", $base == 0 ? 'false' : 'true', join(', ', @length);
+	printf "\t{%s, %.0f, {%s}},\n", $base == 0 ? 'false' : 'true', 4 * (log($x) / log(2) - $base), join(', ', @length);
 }
 print "};\n";

@@ -9,7 +9,7 @@
  * registers for the same values.
  *
  * Integers of every width are hashed as 8 bytes, little-endian; other values as
- * the bytes that type.c makes of them.
+ * the bytes that element.c makes of them.
  *
  * Source: MurmurHash3 by Austin Appleby, in the public domain.
  */

@@ -38,6 +38,9 @@
 #define ECS_SKETCH_MAX_PRECISION		18
 #define ECS_SKETCH_DEFAULT_PRECISION	11
 
+/* Loops over registers go by blocks of a fixed length, which compilers turn into vector code */
+#define ECS_BLOCK	(1 << ECS_SKETCH_MIN_PRECISION)
+
 typedef enum EcsFlavour
 {
 	ECS_ULL,					/* UltraLogLog */
@@ -155,10 +158,10 @@ extern size_t ecs_state_grown_size(const EcsState *state);
 extern void ecs_state_grow(EcsState *to, const EcsState *from);
 
 /*
- * Before "view" is merged into a state, this one must have the smaller of the
- * precisions, the more general form and the poorer flavour of the two.  That
- * happens in place, or false is returned: then the state is to be moved into
- * registers (of the precision it now has) first.
+ * Merging (merge.c).  Before "view" is merged into a state, this one must have
+ * the smaller of the precisions, the more general form and the poorer flavour of
+ * the two.  That happens in place, or false is returned: then the state is to be
+ * moved into registers (of the precision it now has) first.
  */
 extern bool ecs_state_fit(EcsState *state, int precision, EcsFlavour flavour, EcsForm form);
 extern void ecs_state_to_registers(EcsState *to, const EcsState *from);
