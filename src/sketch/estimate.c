@@ -12,9 +12,19 @@
  * where alpha sums the rates of what was not seen, and beta_j counts what was.
  * L has one maximum.  Newton's iteration for the zero of its derivative starts
  * below it, at a bound from Jensen's inequality, and rises monotonically.  The
- * second derivative gives the standard error.  The result is scaled by
- * 1/(1 + c/m) against the bias of order 1/m.
+ * second derivative gives the standard error.
  * (O. Ertl, "UltraLogLog", PVLDB 17(7), 2024, section 3.)
+ *
+ * That maximum lies too high by c/m of itself on average, which is taken off.  The
+ * general formula for the bias of such a maximum (D. R. Cox and E. J. Snell, "A
+ * General Definition of Residuals", JRSS B 30(2), 1968) gives
+ *
+ *		c(x) = (1/2 + w) sum y^3 e^(-w y)/(e^y - 1) / (sum y^2 e^(-w y)/(e^y - 1))^2
+ *
+ * over all levels y = x 2^-j, where e^(-w y) is the chance that a register tells of
+ * level j at all: that nothing above the flags' reach was seen.  From a few elements
+ * per register on c is Ertl's constant, 0.481 or 1.010 for HyperLogLog; with fewer it
+ * fades, to 1/4 and 1/2.
  *
  * Only one exponential is computed: with t_j = exp(x 2^-j) - 1, the level above
  * is t_(j-1) = t_j (t_j + 2).
@@ -29,8 +39,8 @@
 
 #define MAX_LEVEL	64
 
-/* The constants c against the bias (UltraLogLog, HyperLogLog) */
-static const double bias[] = {0.48147376527720065, 1.01015908};
+/* 2^-d where registers have d flags (UltraLogLog, HyperLogLog) */
+static const double tail_rate[] = {0.25, 1};
 
 typedef struct Likelihood
 {
@@ -122,6 +132,34 @@ lower_bound(const Likelihood *sums)
 	return count == 0 ? 0 : log1p(weight / sums->alpha) * count / weight;
 }
 
+/*
+ * c of the bias.  From a level on at which y is small, there is no more to add than
+ * y, since as much is left as that level has.
+ */
+static double
+bias(double x, double w)
+{
+	int			first = x < 1 ? 10 : 11 + ilogb(x);
+	double		y = ldexp(x, -first);
+	double		t = expm1(y);
+	double		told = exp(-w * y);
+	double		squares = y;
+	double		cubes = y * y / 3;
+	int			j;
+
+	for (j = first; j > 0 && t < 1e100; j--)
+	{
+		double		term = y * y * told / t;
+
+		squares += term;
+		cubes += y * term;
+		y *= 2;
+		t *= t + 2;
+		told *= told;
+	}
+	return (0.5 + w) * cubes / (squares * squares);
+}
+
 EcsEstimate
 ecs_estimate_registers(const EcsView *view, const EcsHistogram *histogram)
 {
@@ -151,7 +189,7 @@ ecs_estimate_registers(const EcsView *view, const EcsHistogram *histogram)
 	} while (step > x * 1e-5);	/* then its square is left */
 
 	/* the curvature is that of a Poisson number, which itself varies by 1/n */
-	estimate.count = (float) (m * x / (1 + bias[view->flavour] / m));
+	estimate.count = (float) (x * (m - bias(x, tail_rate[view->flavour])));
 	estimate.error = sqrt(fmax(1 / (x * x * slope) - 1 / (m * x), 0));
 	return estimate;
 }

@@ -127,7 +127,13 @@ CREATE FUNCTION slope(id int, p int, x float8) RETURNS float8 LANGUAGE sql AS $$
         LATERAL (SELECT 2::float8 ^ -k AS rate) y
     WHERE r.id = $1 AND r.p = $2
 $$;
-SELECT is_empty($$SELECT id, p FROM oracle, LATERAL (SELECT sketch_estimate(s) * (1 + 0.48147376527720065 / 2 ^ p) / 2 ^ p AS x) y
+-- the bias that was taken off, at so many elements per register, times the number of registers
+CREATE FUNCTION bias(x float8) RETURNS float8 LANGUAGE sql AS $$
+    SELECT 0.75 * sum(y ^ 3 * shown) / sum(y ^ 2 * shown) ^ 2
+    FROM generate_series(1, 30) j, LATERAL (SELECT x * 2::float8 ^ -j AS y) level, LATERAL (SELECT exp(-y / 4) / (exp(y) - 1) AS shown WHERE y < 500) told
+$$;
+SELECT is_empty($$SELECT id, p FROM oracle, LATERAL (SELECT sketch_estimate(s) / 2 ^ p AS reduced) z,
+                      LATERAL (SELECT reduced / (1 - bias(reduced / (1 - bias(reduced / (1 - bias(reduced) / 2 ^ p)) / 2 ^ p)) / 2 ^ p) AS x) y
                   WHERE NOT (slope(id, p, x - 0.001 / 2 ^ p - 1e-6 * x) > 0 AND slope(id, p, x + 0.001 / 2 ^ p + 1e-6 * x) < 0)$$,
                 'the estimate is that of the greatest likelihood');
 SELECT * FROM finish();
