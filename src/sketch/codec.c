@@ -54,7 +54,7 @@ read_token_count(const uint8_t **at, const uint8_t *end, int precision, uint32_t
 		return NULL;
 	for (shift = 0;; shift += 7)
 	{
-		if (*at == end || shift > 14)
+		if (*at == end || shift > 7)
 			return "The number of its tokens is damaged.";
 		*count |= (uint32_t) (**at & 127) << shift;
 		if (*(*at)++ < 128)

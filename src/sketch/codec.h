@@ -31,7 +31,7 @@
 #define ECS_SKETCH_HEADER		2
 #define ECS_SKETCH_ESTIMATE		4	/* bytes, in sketches of registers */
 
-/* The bytes that tell the number of elements: 2 and an estimate, or 2 and a LEB128 of at most 3 */
+/* The bytes that tell the number of elements: 2 and an estimate, or 2 and a LEB128 of at most 2 */
 #define ECS_SKETCH_COUNT_BYTES	(ECS_SKETCH_HEADER + ECS_SKETCH_ESTIMATE)
 
 typedef enum EcsLayout

@@ -126,11 +126,18 @@ ecs_state_registers(EcsState *state)
  * The number of tokens that become registers when one more arrives.  At 2.7
  * bytes a token (see codec.c) such a sketch is still a third smaller than full
  * registers are, and its hash table is no larger than the registers.
+ *
+ * Two elements have one token with probability 2^-26/3.  Of the most tokens there
+ * are, it happens to two pairs in one set of 1,200.
  */
+#define ECS_MAX_TOKENS	4096
+
 static inline uint32_t
 ecs_token_limit(int precision)
 {
-	return UINT32_C(1) << (precision - 3);
+	uint32_t	eighth = UINT32_C(1) << (precision - 3);
+
+	return eighth < ECS_MAX_TOKENS ? eighth : ECS_MAX_TOKENS;
 }
 
 /* The smallest state: an empty table of tokens */

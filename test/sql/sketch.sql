@@ -73,6 +73,7 @@ FROM (SELECT sketch_agg(i) FILTER (WHERE i <= 10000) AS a, sketch_agg(i, 13) FIL
      sketch_overlap(a, b);
 
 -- precision
+SELECT p, (sketch_info(sketch_empty(p)) ->> 'token_limit')::int AS exactly FROM generate_series(4, 18) p ORDER BY p;
 SELECT p, # sketch_agg(i, p) BETWEEN 20000 * (1 - 3 * 0.7609 / sqrt(2 ^ p)) AND 20000 * (1 + 3 * 0.7609 / sqrt(2 ^ p)) AS near,
        sketch_reduce(sketch_agg(i, 18), p) = sketch_agg(i, p) AS reduced
 FROM numbers, generate_series(4, 18) p GROUP BY p ORDER BY p;
