@@ -216,11 +216,14 @@ ecs_token_of_hash(uint64_t hash)
 static inline bool
 ecs_state_add(EcsState *state, uint32_t token)
 {
+	EcsRegisters *registers = ecs_state_registers(state);
+
 	if (state->form == ECS_TOKENS)
 		return ecs_state_add_to_table(state, token);
-	if ((token & ecs_state_registers(state)->idle_bits) != 0)
-		return true;
-	ecs_state_registers(state)->recent[state->count++] = token;
+
+	/* no branch on what a hash tells: nothing could foresee it */
+	registers->recent[state->count] = token;
+	state->count += (token & registers->idle_bits) == 0;
 	if (state->count == ECS_RECENT)
 		ecs_state_log_recent(state);
 	return true;
