@@ -99,6 +99,15 @@ WHERE abs(mau_estimate - (SELECT count(DISTINCT user_id) FROM act a WHERE a.devi
    OR events <> (SELECT count(*) FROM act a WHERE a.device_type = v.device_type AND a.month = v.month);
 SELECT * FROM difference($$SELECT day, device_type, os, users, events FROM active_daily WHERE level = 'os'$$,
     'SELECT day, device_type, os, count(DISTINCT user_id), count(*) FROM act GROUP BY 1, 2, 3');
+-- the sketches of a day, and those of a month united from them, are the sketches of its acts
+SELECT * FROM difference('SELECT day, level, device_type, os, user_sketch FROM active_daily', $$
+    SELECT day, 'all', NULL, NULL, sketch_agg(user_id) FROM act GROUP BY day
+    UNION ALL SELECT day, 'device_type', device_type, NULL, sketch_agg(user_id) FROM act GROUP BY day, device_type
+    UNION ALL SELECT day, 'os', device_type, os, sketch_agg(user_id) FROM act GROUP BY day, device_type, os$$);
+SELECT * FROM difference('SELECT month, level, device_type, os, user_sketch FROM active_monthly', $$
+    SELECT month, 'all', NULL, NULL, sketch_agg(user_id) FROM act GROUP BY month
+    UNION ALL SELECT month, 'device_type', device_type, NULL, sketch_agg(user_id) FROM act GROUP BY month, device_type
+    UNION ALL SELECT month, 'os', device_type, os, sketch_agg(user_id) FROM act GROUP BY month, device_type, os$$);
 
 -- Growth and churn: sets compared in plain SQL
 CREATE FUNCTION growth_oracle(unit text) RETURNS TABLE (p period, start date, active bigint, new bigint, retained bigint, resurrected bigint, churned bigint, dormant bigint)
