@@ -5,12 +5,19 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "base/relation.h"
+
+Oid
+ecs_extension_table(const char *name)
+{
+	return get_relname_relid(name, get_namespace_oid(ECS_SCHEMA, true));
+}
 
 Oid
 ecs_relation_owner(Oid relid)

@@ -5,6 +5,11 @@
 #ifndef ECS_RELATION_H
 #define ECS_RELATION_H
 
+/* The extension's schema, fixed in its control file, and a table in it; InvalidOid where it is gone */
+#define ECS_SCHEMA	"ecomsocial"
+
+extern Oid	ecs_extension_table(const char *name);
+
 /* Its owner; 42P01 where it is gone */
 extern Oid	ecs_relation_owner(Oid relid);
 

@@ -19,6 +19,7 @@
 #include "utils/lsyscache.h"
 #include "utils/varlena.h"
 
+#include "base/argument.h"
 #include "base/compat.h"
 #include "rollup/request.h"
 #include "rollup/rollup.h"
@@ -28,29 +29,21 @@ PG_FUNCTION_INFO_V1(ecs_rollup_create);
 /* The names "<target>_query" and "<target>_live" must fit as well */
 #define MAX_TARGET_LENGTH	(NAMEDATALEN - 1 - 6)
 
-/* The elements of an array argument; none may be null */
+/* The elements of a regclass[]; none may be null */
 static List *
-array_elements(ArrayType *array, Oid type, const char *argument)
+relations(ArrayType *array, const char *argument)
 {
 	Datum	   *values;
 	bool	   *nulls;
 	int			count;
 	List	   *list = NIL;
 
-	if (type == NAMEOID)
-		deconstruct_array(array, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR, &values, &nulls, &count);
-	else
-		deconstruct_array(array, type, sizeof(Oid), true, TYPALIGN_INT, &values, &nulls, &count);
+	deconstruct_array(array, REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT, &values, &nulls, &count);
 	for (int i = 0; i < count; i++)
 	{
 		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument \"%s\" must not contain nulls", argument)));
-		if (type == NAMEOID)
-			list = lappend(list, pstrdup(NameStr(*DatumGetName(values[i]))));
-		else
-			list = lappend_oid(list, DatumGetObjectId(values[i]));
+			ecs_report_null_element(argument);
+		list = lappend_oid(list, DatumGetObjectId(values[i]));
 	}
 	return list;
 }
@@ -199,8 +192,8 @@ ecs_rollup_create(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	resolve_target(&request, PG_GETARG_TEXT_PP(0));
-	request.sources = array_elements(PG_GETARG_ARRAYTYPE_P(1), REGCLASSOID, "sources");
-	request.columns = array_elements(PG_GETARG_ARRAYTYPE_P(2), NAMEOID, "time_columns");
+	request.sources = relations(PG_GETARG_ARRAYTYPE_P(1), "sources");
+	request.columns = ecs_argument_names(fcinfo, 2, "time_columns");
 	if (request.sources == NIL || list_length(request.sources) != list_length(request.columns))
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
@@ -213,7 +206,7 @@ ecs_rollup_create(PG_FUNCTION_ARGS)
 	request.bucket_column = pstrdup(NameStr(*PG_GETARG_NAME(6)));
 	request.has_key = !PG_ARGISNULL(7);
 	if (request.has_key)
-		request.key = array_elements(PG_GETARG_ARRAYTYPE_P(7), NAMEOID, "key");
+		request.key = ecs_argument_names(fcinfo, 7, "key");
 	request.nullable_key = !PG_ARGISNULL(8) && PG_GETARG_BOOL(8);
 	if (!PG_ARGISNULL(9))
 		request.handler = resolve_handler(&request, text_argument(fcinfo, 9));

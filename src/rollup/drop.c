@@ -8,6 +8,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "base/argument.h"
 #include "rollup/rollup.h"
 
 PG_FUNCTION_INFO_V1(ecs_rollup_drop);

@@ -48,7 +48,6 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -99,10 +98,8 @@ find_tables(Oid *log, Oid *gate)
 	registered = true;
 	if (!OidIsValid(log_relid))
 	{
-		Oid			schema = get_namespace_oid(ECS_SCHEMA, false);
-
-		gate_relid = get_relname_relid("rollup_gate", schema);
-		log_relid = get_relname_relid("rollup_log", schema);
+		gate_relid = ecs_extension_table("rollup_gate");
+		log_relid = ecs_extension_table("rollup_log");
 	}
 	*log = log_relid;
 	*gate = gate_relid;

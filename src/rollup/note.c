@@ -39,7 +39,6 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
@@ -254,7 +253,7 @@ load_capture(CaptureState *state)
 	bool		isnull;
 
 	if (!OidIsValid(capture_relid))
-		capture_relid = get_relname_relid("rollup_capture", get_namespace_oid(ECS_SCHEMA, false));
+		capture_relid = ecs_extension_table("rollup_capture");
 	rel = table_open(capture_relid, AccessShareLock);
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(state->id));
 	/* the latest, since triggers are looked up in it too */

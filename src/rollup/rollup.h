@@ -12,9 +12,6 @@
 #include "base/calendar.h"
 #include "base/relation.h"
 
-/* The extension's schema, fixed in its control file */
-#define ECS_SCHEMA	"ecomsocial"
-
 /* A row of the registry */
 typedef struct EcsRollup
 {
@@ -60,7 +57,7 @@ typedef struct EcsListedNote
 extern void ecs_log_write(const EcsListedNote *notes, int count, bool preparing);
 extern void ecs_log_settle(void);
 
-/* registry.c: rights, and the registry as C sees it.  All need an SPI connection. */
+/* registry.c: who acts, and statements on the registry.  All need an SPI connection. */
 typedef struct EcsIdentity
 {
 	Oid			user;
@@ -74,12 +71,17 @@ extern void ecs_become_owner(EcsIdentity *saved, Oid owner, const char *zone);
 extern void ecs_return(const EcsIdentity *saved);
 extern uint64 ecs_registry_sql(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls);
 extern void ecs_run_sql(const char *sql);
+extern char *ecs_spi_text(int row, int column);
+extern int64 ecs_spi_int(int row, int column, bool *isnull);
+
+/* column.c: the time column of a capture follows a rename; an error where it is gone */
+extern void ecs_capture_follow(EcsCapture *capture);
+extern void ecs_capture_check(const EcsCapture *capture);
+
+/* load.c: the registry as C sees it */
 extern EcsRollup *ecs_rollup_load(Oid target, bool missing_ok);
 extern EcsCapture *ecs_capture_load(int32 id);
 extern void ecs_check_rollup_owner(const EcsRollup *rollup);
-extern void ecs_require_argument(FunctionCallInfo fcinfo, int n, const char *name);
-extern char *ecs_spi_text(int row, int column);
-extern int64 ecs_spi_int(int row, int column, bool *isnull);
 
 /* request.c */
 extern void ecs_check_permanent(Oid relid);
@@ -89,8 +91,6 @@ extern void ecs_check_permanent(Oid relid);
 #define ECS_TRIGGER_COUNT	3
 
 extern int32 ecs_capture_make(Oid source, const char *column, const char *zone);
-extern void ecs_capture_follow(EcsCapture *capture);
-extern void ecs_capture_check(const EcsCapture *capture);
 extern void ecs_capture_heal(const EcsCapture *capture);
 extern void ecs_capture_drop_unused(const EcsCapture *capture);
 extern void ecs_forget_dropped(void);

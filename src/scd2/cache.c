@@ -17,7 +17,6 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
@@ -28,6 +27,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/relation.h"
 #include "scd2/scd2.h"
 
 typedef struct CacheEntry
@@ -43,7 +43,7 @@ static List *released = NIL;	/* of EcsScd2, in TopMemoryContext */
 Oid
 ecs_scd2_registry(void)
 {
-	Oid			oid = get_relname_relid("scd2_table", get_namespace_oid("ecomsocial", false));
+	Oid			oid = ecs_extension_table("scd2_table");
 
 	if (!OidIsValid(oid))
 		elog(ERROR, "table ecomsocial.scd2_table does not exist");

@@ -13,6 +13,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "base/argument.h"
 #include "stock/snapshots.h"
 #include "stock/source.h"
 
@@ -115,14 +116,10 @@ next_result(FunctionCallInfo fcinfo)
 	SRF_RETURN_DONE(funcctx);
 }
 
-/* An argument that may not be NULL */
 static Datum
 required(FunctionCallInfo fcinfo, int i, const char *name)
 {
-	if (PG_ARGISNULL(i))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
+	ecs_require_argument(fcinfo, i, name);
 	return PG_GETARG_DATUM(i);
 }
 
@@ -141,36 +138,17 @@ ecs_stock_ledger(PG_FUNCTION_ARGS)
 	return next_result(fcinfo);
 }
 
-/* The names of the columns of the key */
-static List *
-key_names(ArrayType *key)
-{
-	List	   *names = NIL;
-	Datum	   *values;
-	bool	   *nulls;
-	int			n;
-
-	deconstruct_array(key, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR, &values, &nulls, &n);
-	for (int i = 0; i < n; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument \"key\" must not contain nulls")));
-		names = lappend(names, NameStr(*DatumGetName(values[i])));
-	}
-	return names;
-}
-
 Datum
 ecs_stock_ledger_table(PG_FUNCTION_ARGS)
 {
 	if (SRF_IS_FIRSTCALL())
 	{
 		Oid			relation = DatumGetObjectId(required(fcinfo, 1, "events"));
-		List	   *columns = key_names(DatumGetArrayTypeP(required(fcinfo, 2, "key")));
+		List	   *columns;
 		EcsSource	source;
 
+		ecs_require_argument(fcinfo, 2, "key");
+		columns = ecs_argument_names(fcinfo, 2, "key");
 		columns = lappend(columns, REQUIRED_NAME(3, "time_column"));
 		columns = lappend(columns, REQUIRED_NAME(4, "quantity"));
 		source = ecs_source_of_relation(relation, columns, PG_ARGISNULL(5) ? NULL : NameStr(*PG_GETARG_NAME(5)),

@@ -238,6 +238,13 @@ CALL rollup_refresh('again');
 INSERT INTO own VALUES ('2024-01-02 22:00 UTC', 'z');
 CALL rollup_refresh('again');
 SELECT * FROM again ORDER BY 1;
+-- nor does the end of its schema
+BEGIN;
+INSERT INTO own VALUES ('2024-01-03 22:00 UTC', 'z');
+DROP SCHEMA ecomsocial CASCADE;
+COMMIT;
+SELECT max(at) FROM own;
+CREATE EXTENSION ecomsocial;
 DROP SCHEMA refuse CASCADE;
 CALL refresh_model('public');
 DROP ROLE ecs_rollup_owner, ecs_rollup_writer, ecs_rollup_other;
