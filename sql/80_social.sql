@@ -209,7 +209,7 @@ BEGIN
         resurrected_flag boolean NOT NULL,
         period           text    NOT NULL CHECK (period IN ('day', 'month')),
         PRIMARY KEY (user_id, period)
-    );
+    ) WITH (fillfactor = 85);       -- rows are overwritten day by day
     COMMENT ON TABLE user_churn_stats IS 'churn of each user as of the last complete period, written by a refresh';
     COMMENT ON COLUMN user_churn_stats.user_id IS 'user';
     COMMENT ON COLUMN user_churn_stats.last_active_date IS 'last day on which the user was active, in the reporting time zone';

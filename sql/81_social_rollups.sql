@@ -230,13 +230,13 @@ DECLARE
 BEGIN
     PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
 
-    CREATE FUNCTION user_statistics_refresh(users bigint[] DEFAULT '{}') RETURNS void
+    CREATE FUNCTION user_statistics_refresh() RETURNS void
         LANGUAGE sql VOLATILE PARALLEL UNSAFE
     BEGIN ATOMIC
-        SELECT ecomsocial.social_refresh_statistics('user_activity', users);
+        SELECT ecomsocial.social_refresh_statistics('user_activity', '{}', 'infinity');
     END;
-    COMMENT ON FUNCTION user_statistics_refresh(bigint[])
-        IS 'computes growth, active_rolling, signup_daily, user_churn_stats and two columns of "user" from user_activity, and writes the rows that changed, given the users whose days changed (NULL: all)';
+    COMMENT ON FUNCTION user_statistics_refresh()
+        IS 'moves growth, user_churn_stats and two columns of "user" on where days went by without an event, and counts sign-ups again';
     CREATE FUNCTION user_activity_refresh(days date[]) RETURNS void
         LANGUAGE sql VOLATILE PARALLEL UNSAFE
     BEGIN ATOMIC

@@ -4,34 +4,33 @@
 -- with one of the model's tables, so that names are looked up in the schema as it is
 -- called now.  NULL in place of keys means all of them.
 
--- What a user is at the end of a period depends on his days until then.  From one refresh to the next it changes
--- for users whose days changed and, where another period has become the last complete one, for those who were
--- active in the earlier of the two or since: who was not is churned at the end of either.
-CREATE FUNCTION social_refresh_churn(model regclass, users bigint[], over date) RETURNS bigint[]
+-- What a user is at the end of a period depends on his days until then.  From one refresh to the next it changes for users
+-- whose days changed until the end of the later of the two last complete periods and, where they are not the same, for those
+-- who were active in the earlier one or since: who was not is churned at the end of either.
+CREATE FUNCTION social_refresh_churn(model regclass, users bigint[], changed_from date, over date) RETURNS bigint[]
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    unit  ecomsocial.period;
-    last  date;     -- first day of the last complete period
-    since date;     -- users active from there on have to be looked at
-    moved bigint[];
-    all_moved bigint[] := '{}';
+    unit   ecomsocial.period;
+    last   date;        -- first day of the last complete period
+    before date;        -- that of the refresh before
+    since  date;        -- users active from there on have to be looked at
+    moved  bigint[];    -- users whose row changed
 BEGIN
     PERFORM set_config('search_path', ecomsocial.model_path(model), true);
     IF over IS NULL THEN
         DELETE FROM user_churn_stats;
         DELETE FROM user_churn_period;
-        RETURN all_moved;
+        RETURN NULL;
     END IF;
     FOREACH unit IN ARRAY '{day,month}'::ecomsocial.period[] LOOP
         last := ecomsocial.rollup_bucket(over, unit, -1);
-        SELECT CASE WHEN users IS NULL THEN '-infinity' WHEN p.last_complete = last THEN 'infinity' ELSE least(p.last_complete, last) END
-        INTO since FROM user_churn_period p WHERE p.period = unit::text;
-        since := coalesce(since, '-infinity');
+        SELECT p.last_complete INTO before FROM user_churn_period p WHERE p.period = unit::text;
+        since := CASE WHEN users IS NULL OR before IS NULL THEN '-infinity' WHEN before = last THEN 'infinity' ELSE least(before, last) END;
 
         WITH candidate AS MATERIALIZED (
-            SELECT unnest(users) AS user_id
+            SELECT u.user_id FROM unnest(users) u(user_id) WHERE changed_from < ecomsocial.rollup_bucket(greatest(before, last), unit, 1)
             UNION
             SELECT a.user_id FROM user_activity a WHERE since < 'infinity' AND ecomsocial.activity_last(a.days) >= since
             UNION
@@ -54,35 +53,39 @@ BEGIN
             RETURNING s.user_id
         )
         SELECT array_agg(m.user_id) INTO moved FROM (SELECT g.user_id FROM gone g UNION ALL SELECT k.user_id FROM kept k) m;
-        all_moved := all_moved || moved;
         INSERT INTO user_churn_period VALUES (unit::text, last)
         ON CONFLICT (period) DO UPDATE SET last_complete = excluded.last_complete;
     END LOOP;
-    RETURN all_moved;
+    RETURN moved;
 END
 $$;
-COMMENT ON FUNCTION social_refresh_churn(regclass, bigint[], date)
-    IS 'internal: brings user_churn_stats up to date where the days of the given users changed (NULL: of any) and days are over before a date, for the model that a table belongs to; returns the users whose rows changed';
+COMMENT ON FUNCTION social_refresh_churn(regclass, bigint[], date, date)
+    IS 'internal: brings user_churn_stats up to date where days of the given users changed (NULL: of any), the first of them changed_from, and days are over before a date, for the model that a table belongs to; returns the users whose row of the month changed';
 
-CREATE FUNCTION social_refresh_statistics(model regclass, users bigint[]) RETURNS void
+-- Growth and rolling actives of a period depend on the days until its end: those before the first day that changed stay
+-- as they are, but where they are or become incomplete.
+CREATE FUNCTION social_refresh_growth(model regclass, changed_from date, first date, until date) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    zone  constant text := (ecomsocial.model_of(model)).time_zone;
-    first date;     -- active day
-    until date;     -- day after the last one
-    moved bigint[]; -- users whose churn changed
+    zone constant text := (ecomsocial.model_of(model)).time_zone;
+    redo date;      -- what lies before it stays; NULL: nothing does
 BEGIN
     PERFORM set_config('search_path', ecomsocial.model_path(model), true);
-    SELECT min(ecomsocial.activity_first(days)), max(ecomsocial.activity_last(days)) + 1 INTO first, until FROM user_activity;
+    IF changed_from IS NOT NULL AND first IS NOT NULL AND EXISTS (SELECT FROM growth) THEN
+        SELECT least(changed_from, until - 1, min(period_start)) INTO redo FROM growth WHERE NOT complete;
+    END IF;
 
     WITH fresh AS (
         SELECT p.period, g.period_start, g.active, g.new, g.first_seen, g.retained, g.resurrected, g.churned, g.dormant, g.complete
         FROM unnest('{day,week,month}'::ecomsocial.period[]) p(period)
-        CROSS JOIN LATERAL ecomsocial.growth_accounting('user_activity', 'user_id', 'days', p.period, first, until, zone) g
+        CROSS JOIN LATERAL ecomsocial.growth_accounting('user_activity', 'user_id', 'days', p.period,
+            greatest(first, ecomsocial.rollup_bucket(redo, p.period)), until, zone) g
     ), gone AS (
-        DELETE FROM growth g WHERE NOT EXISTS (SELECT FROM fresh f WHERE f.period = g.period AND f.period_start = g.period_start)
+        DELETE FROM growth g
+        WHERE (redo IS NULL OR g.period_start >= ecomsocial.rollup_bucket(redo, g.period))
+          AND NOT EXISTS (SELECT FROM fresh f WHERE f.period = g.period AND f.period_start = g.period_start)
     )
     INSERT INTO growth AS g SELECT * FROM fresh
     ON CONFLICT (period, period_start) DO UPDATE SET
@@ -92,14 +95,33 @@ BEGIN
 
     WITH fresh AS (
         SELECT w.day, w.dau, w.active_in_window AS wau, m.active_in_window AS mau
-        FROM ecomsocial.rolling_active('user_activity', 'user_id', 'days', 7, first, until, zone) w
-        JOIN ecomsocial.rolling_active('user_activity', 'user_id', 'days', 28, first, until, zone) m USING (day)
+        FROM ecomsocial.rolling_active('user_activity', 'user_id', 'days', 7, greatest(first, redo), until, zone) w
+        JOIN ecomsocial.rolling_active('user_activity', 'user_id', 'days', 28, greatest(first, redo), until, zone) m USING (day)
     ), gone AS (
-        DELETE FROM active_rolling a WHERE NOT EXISTS (SELECT FROM fresh f WHERE f.day = a.day)
+        DELETE FROM active_rolling a WHERE (redo IS NULL OR a.day >= redo) AND NOT EXISTS (SELECT FROM fresh f WHERE f.day = a.day)
     )
     INSERT INTO active_rolling AS a SELECT * FROM fresh
     ON CONFLICT (day) DO UPDATE SET dau = excluded.dau, wau = excluded.wau, mau = excluded.mau
     WHERE a.* IS DISTINCT FROM excluded.*;
+END
+$$;
+COMMENT ON FUNCTION social_refresh_growth(regclass, date, date, date)
+    IS 'internal: brings growth and active_rolling up to date with user_activity, whose days changed from changed_from on (NULL: all) and reach from first to before until, for the model that a table belongs to';
+
+CREATE FUNCTION social_refresh_statistics(model regclass, users bigint[], changed_from date) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    zone  constant text := (ecomsocial.model_of(model)).time_zone;
+    first date;     -- active day
+    until date;     -- day after the last one
+    moved bigint[]; -- users whose churn of the month changed
+    month date;     -- the last complete one
+BEGIN
+    PERFORM set_config('search_path', ecomsocial.model_path(model), true);
+    SELECT min(ecomsocial.activity_first(days)), max(ecomsocial.activity_last(days)) + 1 INTO first, until FROM user_activity;
+    PERFORM ecomsocial.social_refresh_growth(model, changed_from, first, until);
 
     WITH fresh AS (
         SELECT d.day, d.signups, sum(d.signups) OVER (ORDER BY d.day)::bigint AS registered
@@ -112,25 +134,26 @@ BEGIN
     ON CONFLICT (day) DO UPDATE SET signups = excluded.signups, registered = excluded.registered
     WHERE s.* IS DISTINCT FROM excluded.*;
 
-    moved := ecomsocial.social_refresh_churn(model, users, least(until, ecomsocial.rollup_day(now(), zone)));
+    moved := ecomsocial.social_refresh_churn(model, users, changed_from, least(until, ecomsocial.rollup_day(now(), zone)));
+    SELECT last_complete INTO month FROM user_churn_period WHERE period = 'month';
 
     -- Type 1: the current version takes them in place.  Those who signed up after their first act are looked for too.
     UPDATE "user" u SET last_active_date = f.last_active_date, churned_date = f.churned_date
-    FROM (SELECT c.user_id, ecomsocial.activity_last(a.days) AS last_active_date, s.churned_date
+    FROM (SELECT c.user_id, ecomsocial.activity_last(a.days) AS last_active_date,
+                 (ecomsocial.activity_churn_stats(a.days, month, 'month')).churned_date
           FROM (SELECT unnest(users || moved) AS user_id
                 UNION
                 SELECT k.user_id FROM "user" k JOIN user_activity a ON a.user_id = k.user_id
                 WHERE k.is_current AND k.last_active_date IS NULL
                 UNION
                 SELECT k.user_id FROM "user" k WHERE users IS NULL AND k.is_current) c
-          LEFT JOIN user_activity a ON a.user_id = c.user_id
-          LEFT JOIN user_churn_stats s ON s.user_id = c.user_id AND s.period = 'month') f
+          LEFT JOIN user_activity a ON a.user_id = c.user_id) f
     WHERE u.user_id = f.user_id AND u.is_current
       AND (u.last_active_date, u.churned_date) IS DISTINCT FROM (f.last_active_date, f.churned_date);
 END
 $$;
-COMMENT ON FUNCTION social_refresh_statistics(regclass, bigint[])
-    IS 'internal: computes growth, active_rolling, signup_daily, user_churn_stats and two columns of "user" from user_activity, and writes the rows that changed, given the users whose days changed (NULL: all), for the model that a table belongs to';
+COMMENT ON FUNCTION social_refresh_statistics(regclass, bigint[], date)
+    IS 'internal: brings growth, active_rolling, signup_daily, user_churn_stats and two columns of "user" up to date with user_activity, given the users whose days changed (NULL: all) and the first such day, for the model that a table belongs to; rows that did not change are not written';
 
 CREATE FUNCTION social_refresh_activity(model regclass, days date[]) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -182,7 +205,7 @@ BEGIN
         SELECT coalesce(array_agg(c.user_id), '{}') INTO changed
         FROM (SELECT g.user_id FROM gone g UNION ALL SELECT h.user_id FROM shrunk h UNION ALL SELECT k.user_id FROM kept k) c;
     END IF;
-    PERFORM ecomsocial.social_refresh_statistics(model, changed);
+    PERFORM ecomsocial.social_refresh_statistics(model, changed, ecomsocial.activity_first(touched));
 END
 $$;
 COMMENT ON FUNCTION social_refresh_activity(regclass, date[])

@@ -11,14 +11,15 @@ BEGIN
 
     CREATE VIEW active_users_daily AS
     SELECT r.day, g.complete, r.dau, r.wau, r.mau, r.dau::numeric / nullif(r.mau, 0) AS stickiness,
-           (SELECT ecomsocial.sketch_count(s.user_sketch) FROM active_daily s WHERE s.day = r.day AND s.level = 'all') AS dau_estimate,
-           (SELECT ecomsocial.sketch_count(ecomsocial.sketch_union_agg(s.user_sketch))
-            FROM active_daily s WHERE s.day > r.day - 7 AND s.day <= r.day AND s.level = 'all') AS wau_estimate,
-           (SELECT ecomsocial.sketch_count(ecomsocial.sketch_union_agg(s.user_sketch))
-            FROM active_daily s WHERE s.day > r.day - 28 AND s.day <= r.day AND s.level = 'all') AS mau_estimate,
-           (SELECT ecomsocial.sketch_error(s.user_sketch) FROM active_daily s WHERE s.day = r.day AND s.level = 'all') AS estimate_error
+           ecomsocial.sketch_count(s.day) AS dau_estimate, ecomsocial.sketch_count(s.week) AS wau_estimate, ecomsocial.sketch_count(s.month) AS mau_estimate,
+           ecomsocial.sketch_error(s.month) AS estimate_error
     FROM active_rolling r
-    LEFT JOIN growth g ON g.period = 'day' AND g.period_start = r.day;
+    LEFT JOIN growth g ON g.period = 'day' AND g.period_start = r.day
+    CROSS JOIN LATERAL (
+        SELECT ecomsocial.sketch_union_agg(a.user_sketch) FILTER (WHERE a.day = r.day) AS day,
+               ecomsocial.sketch_union_agg(a.user_sketch) FILTER (WHERE a.day > r.day - 7) AS week,
+               ecomsocial.sketch_union_agg(a.user_sketch) AS month
+        FROM active_daily a WHERE a.day > r.day - 28 AND a.day <= r.day AND a.level = 'all') s;
     COMMENT ON VIEW active_users_daily IS 'How many users are active each day, week and month, and how often do they come back? Exact, with the estimates from sketches beside them';
     COMMENT ON COLUMN active_users_daily.day IS 'day, in the reporting time zone; each from the first with an active user to the last';
     COMMENT ON COLUMN active_users_daily.complete IS 'false for a day that is not over';
@@ -29,17 +30,16 @@ BEGIN
     COMMENT ON COLUMN active_users_daily.dau_estimate IS 'dau as the sketches of the rollup say';
     COMMENT ON COLUMN active_users_daily.wau_estimate IS 'wau as the united sketches say';
     COMMENT ON COLUMN active_users_daily.mau_estimate IS 'mau as the united sketches say';
-    COMMENT ON COLUMN active_users_daily.estimate_error IS 'relative standard error of the estimates, as a ratio';
+    COMMENT ON COLUMN active_users_daily.estimate_error IS 'relative standard error of mau_estimate, as a ratio; the sketches of fewer users are as exact or better';
 
     CREATE VIEW active_users_daily_by_device AS
-    SELECT r.day, r.device_type, r.users AS dau, w.wau_estimate, w.mau_estimate, r.users::numeric / nullif(w.mau_estimate, 0) AS stickiness_estimate,
-           ecomsocial.sketch_error(r.user_sketch) AS estimate_error
+    SELECT r.day, r.device_type, r.users AS dau, ecomsocial.sketch_count(s.week) AS wau_estimate, ecomsocial.sketch_count(s.month) AS mau_estimate,
+           r.users::numeric / nullif(ecomsocial.sketch_count(s.month), 0) AS stickiness_estimate, ecomsocial.sketch_error(s.month) AS estimate_error
     FROM active_daily r
     CROSS JOIN LATERAL (
-        SELECT ecomsocial.sketch_count(ecomsocial.sketch_union_agg(s.user_sketch) FILTER (WHERE s.day > r.day - 7)) AS wau_estimate,
-               ecomsocial.sketch_count(ecomsocial.sketch_union_agg(s.user_sketch)) AS mau_estimate
-        FROM active_daily s
-        WHERE s.day > r.day - 28 AND s.day <= r.day AND s.level = 'device_type' AND s.device_type = r.device_type) w
+        SELECT ecomsocial.sketch_union_agg(a.user_sketch) FILTER (WHERE a.day > r.day - 7) AS week, ecomsocial.sketch_union_agg(a.user_sketch) AS month
+        FROM active_daily a
+        WHERE a.day > r.day - 28 AND a.day <= r.day AND a.level = 'device_type' AND a.device_type = r.device_type) s
     WHERE r.level = 'device_type';
     COMMENT ON VIEW active_users_daily_by_device IS 'How many users are active on each kind of device? A user of two kinds counts for both: the rows of a day do not add up to its dau';
     COMMENT ON COLUMN active_users_daily_by_device.device_type IS 'kind of device as it is at the refresh; unknown where the event has none';
@@ -47,7 +47,7 @@ BEGIN
     COMMENT ON COLUMN active_users_daily_by_device.wau_estimate IS 'the same of 7 days, from united sketches';
     COMMENT ON COLUMN active_users_daily_by_device.mau_estimate IS 'the same of 28 days, from united sketches';
     COMMENT ON COLUMN active_users_daily_by_device.stickiness_estimate IS 'dau / mau_estimate';
-    COMMENT ON COLUMN active_users_daily_by_device.estimate_error IS 'relative standard error of the estimates, as a ratio';
+    COMMENT ON COLUMN active_users_daily_by_device.estimate_error IS 'relative standard error of mau_estimate, as a ratio; the sketches of fewer users are as exact or better';
 
     CREATE VIEW active_users_monthly AS
     SELECT g.period_start AS month, g.complete, g.active AS mau, d.mean_dau, d.mean_dau / nullif(g.active, 0) AS stickiness,

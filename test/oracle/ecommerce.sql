@@ -16,7 +16,7 @@ CREATE MATERIALIZED VIEW bought AS
 SELECT b.customer_id, p.order_id IS NOT NULL AS is_order, p.day, p.order_time, l.order_id, sum(CASE WHEN count > 0 THEN count ELSE 0 END) AS units,
        sum(CASE WHEN count > 0 THEN amt ELSE 0 END) AS gross, sum(CASE WHEN count > 0 THEN discount ELSE 0 END) AS discount,
        sum(CASE WHEN count < 0 THEN -count ELSE 0 END) AS returned, sum(CASE WHEN count < 0 THEN amt - discount ELSE 0 END) AS returns,
-       min(l.order_time) AS at, min(l.day) AS from_day
+       sum(tax_amt) AS tax, sum(shipping_amt) AS shipping, count(*) AS lines, min(l.order_time) AS at, min(l.day) AS from_day
 FROM line l JOIN buyer b USING (order_id) LEFT JOIN placed p USING (order_id)
 GROUP BY b.customer_id, p.order_id, p.day, p.order_time, l.order_id;
 ANALYZE;
@@ -82,15 +82,17 @@ LANGUAGE sql AS $$
     FROM a, n, LATERAL (SELECT sum((b.recency_days >= a.recency_days)::integer), sum((b.frequency <= a.frequency)::integer),
                                sum((b.monetary <= a.monetary)::integer) FROM a b) b(r, f, m) $$;
 
-CREATE FUNCTION cohorts(margin numeric) RETURNS TABLE (cohort date, n integer, size bigint, active bigint, orders bigint, net numeric, per_customer numeric) LANGUAGE sql AS $$
+CREATE FUNCTION cohorts(margin numeric) RETURNS TABLE (cohort date, n integer, size bigint, active bigint, orders bigint, net numeric, clv numeric, per_customer numeric) LANGUAGE sql AS $$
     WITH won AS (SELECT customer_id, date_trunc('month', min(day)::timestamp)::date AS cohort FROM bought WHERE customer_id IS NOT NULL GROUP BY 1 HAVING bool_or(is_order)),
     spent AS MATERIALIZED (SELECT *, (date_trunc('month', from_day::timestamp)) AS month FROM bought JOIN won USING (customer_id)),
-    cell AS (SELECT DISTINCT cohort, n, cohort + n * interval '1 month' AS month FROM won, generate_series(0, 24) n
-             WHERE cohort + n * interval '1 month' <= (SELECT max(month) FROM spent))
+    cell AS (SELECT cohort, n, cohort + n * interval '1 month' AS month     -- from the first return on, which may be of something bought before the file begins
+             FROM (SELECT cohort, min(month) AS first FROM spent GROUP BY 1) c, generate_series(-24, 24) n
+             WHERE cohort + n * interval '1 month' BETWEEN first AND (SELECT max(month) FROM spent))
     SELECT g.cohort, g.n, (SELECT count(*) FROM won w WHERE w.cohort = g.cohort),
            (SELECT count(DISTINCT customer_id) FROM spent s WHERE s.cohort = g.cohort AND is_order AND s.month = g.month),
            (SELECT count(*) FROM spent s WHERE s.cohort = g.cohort AND is_order AND s.month = g.month),
            (SELECT coalesce(sum(gross - discount + returns), 0) FROM spent s WHERE s.cohort = g.cohort AND s.month = g.month),
+           (SELECT coalesce(sum(margin * (gross - discount + returns)), 0) FROM spent s WHERE s.cohort = g.cohort AND s.month = g.month),
            round(margin * (SELECT sum(gross - discount + returns) FROM spent s WHERE s.cohort = g.cohort AND s.month <= g.month)
                / (SELECT count(*) FROM won w WHERE w.cohort = g.cohort), 6)
     FROM cell g $$;
@@ -102,7 +104,7 @@ SELECT c.campaign_id, w.f AS first_day, w.l AS last_day,
        (SELECT count(DISTINCT p.customer_id) FROM placed p JOIN line l USING (order_id) WHERE l.campaign_id = c.campaign_id) AS customers,
        (SELECT count(*) FROM (SELECT DISTINCT ON (customer_id) order_id FROM placed WHERE customer_id IS NOT NULL ORDER BY customer_id, order_time, order_id) x
         WHERE EXISTS (SELECT FROM line l WHERE l.order_id = x.order_id AND l.campaign_id = c.campaign_id)) AS new_customers,
-       coalesce((SELECT sum(amt - discount) FROM line l WHERE l.campaign_id = c.campaign_id), 0) AS net,
+       m.*,
        coalesce((SELECT sum(amt - discount) FROM line l WHERE l.campaign_id = c.campaign_id AND day BETWEEN w.f AND w.l), 0) AS inside,
        coalesce((SELECT sum(amt - discount) FROM line WHERE day BETWEEN w.f AND w.l), 0) AS all_sales,
        coalesce((SELECT sum(amt - discount) FROM line WHERE day BETWEEN w.f - (w.l - w.f + 1) AND w.f - 1), 0) AS before,
@@ -113,7 +115,12 @@ CROSS JOIN LATERAL (
     SELECT min(d)::date, max(d)::date
     FROM generate_series(c.campaign_start_time::date - 1, coalesce(c.campaign_end_time, now())::date + 1, '1 day'::interval) d
     WHERE (d::date + 1)::timestamp AT TIME ZONE 'Europe/London' > c.campaign_start_time
-      AND d::date::timestamp AT TIME ZONE 'Europe/London' < coalesce(c.campaign_end_time, now())) w(f, l);
+      AND d::date::timestamp AT TIME ZONE 'Europe/London' < coalesce(c.campaign_end_time, now())) w(f, l)
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(CASE WHEN count > 0 THEN count END), 0) AS units, coalesce(sum(CASE WHEN count > 0 THEN amt END), 0) AS gross,
+           coalesce(sum(CASE WHEN count > 0 THEN discount END), 0) AS discount, coalesce(sum(CASE WHEN count < 0 THEN amt - discount END), 0) AS returns,
+           coalesce(sum(amt - discount), 0) AS net
+    FROM line l WHERE l.campaign_id = c.campaign_id) m;
 
 -- Stock at the end of each day with an event: changes summed up since the last stocktake, which comes last of its moment.
 CREATE MATERIALIZED VIEW stock_day AS
@@ -147,18 +154,28 @@ INSERT INTO comparison VALUES
            (max(day) - min(day)) / nullif(count(*) FILTER (WHERE is_order) - 1, 0)::numeric
     FROM bought LEFT JOIN (SELECT * FROM customer WHERE valid_to = 'infinity') c USING (customer_id)
     WHERE customer_id IS NOT NULL GROUP BY customer_id, c.first_name, c.city, c.country$$),
-('customer_orders', 'SELECT customer_id, order_id, day, order_number, net_sales FROM customer_orders', $$
-    SELECT customer_id, order_id, day, row_number() OVER (PARTITION BY customer_id ORDER BY order_time, order_id), gross - discount + returns FROM bought WHERE is_order$$),
+('customer_orders', 'SELECT customer_id, order_id, day, order_time, order_number, days_since_previous, lines, units, gross, discount, returns, net_sales, tax, shipping,
+        categories, stores, campaigns FROM customer_orders', $$
+    SELECT customer_id, order_id, day, order_time, row_number() OVER w, day - lag(day) OVER w, lines, units, gross, discount, returns, gross - discount + returns, tax, shipping,
+           (SELECT array_agg(DISTINCT product_category_id) FROM line l WHERE l.order_id = b.order_id AND l.count > 0 AND l.amt > 0),
+           (SELECT array_agg(DISTINCT store_id) FROM line l WHERE l.order_id = b.order_id AND l.count > 0 AND l.amt > 0),
+           ARRAY(SELECT DISTINCT campaign_id FROM line l WHERE l.order_id = b.order_id AND campaign_id IS NOT NULL ORDER BY 1)
+    FROM bought b WHERE is_order WINDOW w AS (PARTITION BY customer_id ORDER BY order_time, order_id)$$),
+('order_line_as_sold', 'SELECT line_item_id, city, country, product_title, sku, list_price, category_name FROM order_line_as_sold', $$
+    SELECT line_item_id, c.city, c.country, p.product_title, p.sku, p.unit_price, (SELECT category_name FROM product_category g WHERE g.product_category_id = l.product_category_id)
+    FROM line l
+    LEFT JOIN LATERAL (SELECT * FROM customer c WHERE c.customer_id = l.customer_id AND valid_from <= order_time ORDER BY valid_from DESC LIMIT 1) c ON true
+    LEFT JOIN LATERAL (SELECT * FROM product p WHERE p.product_id = l.product_id AND valid_from <= order_time ORDER BY valid_from DESC LIMIT 1) p ON true$$),
 ('customer_lifetime_value()', 'SELECT * FROM customer_lifetime_value(0.25)', $$
     SELECT customer_id, date_trunc('month', min(day)::timestamp)::date, min(day), max(day), max(day) - min(day), count(*) FILTER (WHERE is_order),
            sum(gross - discount) / count(*) FILTER (WHERE is_order), sum(gross - discount + returns), 0.25 * sum(gross - discount + returns)
     FROM bought WHERE customer_id IS NOT NULL GROUP BY 1 HAVING bool_or(is_order)$$),
-('lifetime_value_by_cohort()', 'SELECT cohort_month, months_since, cohort_size, active_customers, orders, net_sales, round(cumulative_clv_per_customer, 6)
-    FROM lifetime_value_by_cohort(0.5) WHERE months_since >= 0', 'SELECT * FROM cohorts(0.5)'),
-('campaign_effectiveness', 'SELECT campaign_id, first_day, last_day, orders, customers, new_customers, net_sales, net_sales_outside, all_sales, all_orders,
-        baseline_sales, baseline_orders, share_of_sales, change_of_sales FROM campaign_effectiveness',
-    'SELECT campaign_id, first_day, last_day, orders, customers, new_customers, net, net - inside, all_sales, all_orders, before, before_orders,
-        inside / nullif(all_sales, 0), all_sales / nullif(before, 0) - 1 FROM oracle_campaign'),
+('lifetime_value_by_cohort()', 'SELECT cohort_month, months_since, cohort_size, active_customers, orders, net_sales, historical_clv,
+        round(cumulative_clv_per_customer, 6) FROM lifetime_value_by_cohort(0.5)', 'SELECT * FROM cohorts(0.5)'),
+('campaign_effectiveness', 'TABLE campaign_effectiveness', $$
+    SELECT campaign_id, campaign_name, first_day, last_day, coalesce(campaign_end_time <= now(), false), orders, customers, new_customers, units, gross, discount, returns, net,
+           (gross - discount) / nullif(orders, 0), inside / nullif(all_sales, 0), net - inside, all_sales, all_orders, before, before_orders, all_sales / nullif(before, 0) - 1
+    FROM oracle_campaign JOIN campaign USING (campaign_id)$$),
 ('campaign_overlap', 'SELECT campaign_id, other_id, overlap_start, overlap_end, shared_customers FROM campaign_overlap', $$
     SELECT a.campaign_id, b.campaign_id, lower(o), upper(o),
            (SELECT count(*) FROM (SELECT p.customer_id FROM placed p JOIN line l USING (order_id) WHERE l.campaign_id = a.campaign_id
@@ -166,27 +183,34 @@ INSERT INTO comparison VALUES
     FROM campaign a, campaign b,
          LATERAL (SELECT tstzrange(a.campaign_start_time, a.campaign_end_time) * tstzrange(b.campaign_start_time, b.campaign_end_time) AS o) o
     WHERE a.campaign_id <> b.campaign_id AND NOT isempty(o)$$),
-('inventory_levels', 'SELECT store_id, product_id, on_hand, last_movement, stock_out, round(mean_daily_sales, 6), round(days_of_supply, 6) FROM inventory_levels', $$
-    SELECT store_id, product_id, stock, day, stock <= 0, round(coalesce(sold, 0) / 28.0, 6), round(greatest(stock, 0) * 28 / nullif(sold, 0)::numeric, 6)
+('inventory_levels', 'SELECT store_id, product_id, product_title, sku, on_hand, last_movement, stock_out, negative_stock,
+        round(mean_daily_sales, 6), round(days_of_supply, 6) FROM inventory_levels', $$
+    SELECT store_id, product_id, product_title, sku, stock, day, stock <= 0, stock < 0, round(coalesce(sold, 0) / 28.0, 6), round(greatest(stock, 0) * 28 / nullif(sold, 0)::numeric, 6)
     FROM (SELECT DISTINCT ON (store_id, product_id) * FROM stock_day ORDER BY store_id, product_id, day DESC) k
     LEFT JOIN (SELECT store_id, product_id, -sum(quantity_change) AS sold FROM inventory_event
-               WHERE event_type = 'sale' AND (event_time AT TIME ZONE 'Europe/London')::date > (SELECT max(day) - 28 FROM stock_day) GROUP BY 1, 2) s USING (store_id, product_id)$$),
-('stock_outs', 'SELECT store_id, product_id, d::date FROM stock_outs, generate_series(first_day::timestamp, coalesce(last_day, (SELECT max(day) + 3 FROM stock_day)), ''1 day'') d',
-    $$SELECT store_id, product_id, d::date FROM stock_span, generate_series(day::timestamp, until - 1, '1 day') d WHERE stock <= 0$$),
+               WHERE event_type = 'sale' AND (event_time AT TIME ZONE 'Europe/London')::date > (SELECT max(day) - 28 FROM stock_day) GROUP BY 1, 2) s USING (store_id, product_id)
+    LEFT JOIN (SELECT product_id, product_title, sku FROM product WHERE valid_to = 'infinity') p USING (product_id)$$),
+('stock_outs', 'TABLE stock_outs', $$
+    SELECT store_id, product_id, min(day), CASE WHEN NOT bool_or(last) THEN max(until) - 1 END, min(stock)
+    FROM (SELECT *, count(*) FILTER (WHERE stock > 0) OVER w AS spell, lead(day) OVER w IS NULL AS last FROM stock_span WINDOW w AS (PARTITION BY store_id, product_id ORDER BY day)) s
+    WHERE stock <= 0 GROUP BY store_id, product_id, spell$$),
 ('inventory_snapshot', 'SELECT snapshot_date, store_id, product_id, quantity_on_hand FROM inventory_snapshot',
     'SELECT snapshot_date, store_id, product_id, stock FROM inventory_snapshot_computed JOIN stock_span ON day <= snapshot_date AND until > snapshot_date');
 -- Reports as of a moment
 INSERT INTO comparison
 SELECT c.report || ' of ' || as_of::date, format(c.ours, as_of), format(c.oracle, as_of)
 FROM unnest('{2011-06-15 09:00+00,2012-01-01 00:00+00,2024-03-31 01:30+01,2024-06-01 00:00+00}'::timestamptz[]) as_of, (VALUES
-    ('customer_segments()', 'SELECT customer_id, recency_days, frequency, monetary, r, f, m FROM customer_segments(%L)', 'SELECT * FROM scores(%L)'),
+    ('customer_segments()', 'SELECT * FROM customer_segments(%L)', $$
+        SELECT s.customer_id, recency_days, frequency, monetary, r, f, m, concat(r, f, m), (SELECT segment FROM rfm_segment g WHERE g.recency = r AND g.value = ceil((f + m) / 2.0))
+        FROM scores(%L) s$$),
     ('customer_segments(fixed)', $$SELECT customer_id, r, f, m FROM customer_segments(%L, scoring => 'fixed')$$, $$
         SELECT customer_id, CASE WHEN recency_days <= 30 THEN 5 WHEN recency_days <= 60 THEN 4 WHEN recency_days <= 120 THEN 3 WHEN recency_days <= 240 THEN 2 ELSE 1 END,
                CASE WHEN frequency >= 10 THEN 5 WHEN frequency >= 5 THEN 4 WHEN frequency >= 3 THEN 3 WHEN frequency >= 2 THEN 2 ELSE 1 END,
                CASE WHEN monetary >= 1000 THEN 5 WHEN monetary >= 500 THEN 4 WHEN monetary >= 200 THEN 3 WHEN monetary >= 100 THEN 2 ELSE 1 END
         FROM rfm(%L)$$),
-    ('average_order_value_by_segment()', 'SELECT segment, customers, orders, net_sales, aov FROM average_order_value_by_segment(%L)', $$
-        SELECT s.segment, count(DISTINCT s.customer_id), count(*) FILTER (WHERE is_order), sum(gross - discount + returns), sum(gross - discount) / count(*) FILTER (WHERE is_order)
+    ('average_order_value_by_segment()', 'SELECT * FROM average_order_value_by_segment(%L)', $$
+        SELECT s.segment, count(DISTINCT s.customer_id), count(*) FILTER (WHERE is_order), sum(gross), sum(discount), sum(returns), sum(gross - discount + returns),
+               sum(gross - discount) / count(*) FILTER (WHERE is_order), sum(gross - discount + returns) / count(*) FILTER (WHERE is_order)
         FROM customer_segments(%1$L) s JOIN bought b USING (customer_id) WHERE b.at < %1$L GROUP BY 1$$),
     ('purchase_summary()', 'SELECT customer_id, frequency, recency, age, round(mean_value::numeric, 6) FROM purchase_summary(%L)', $$
         WITH d AS (SELECT customer_id, day, sum(gross - discount) AS v FROM bought WHERE customer_id IS NOT NULL AND is_order AND order_time < %1$L GROUP BY 1, 2),

@@ -97,7 +97,7 @@ SELECT month, mau FROM "Net".active_users_monthly ORDER BY 1;
 SELECT month, mau FROM other.active_users_monthly ORDER BY 1;
 SELECT last_active_date FROM other."user" ORDER BY user_id;
 -- a quiet day moves on by a call, from any search_path
-SELECT "Net".user_statistics_refresh(), other.user_statistics_refresh(NULL);
+SELECT "Net".user_statistics_refresh(), other.user_statistics_refresh();
 DROP TABLE tools.before;
 CREATE TABLE tools.before AS TABLE tools.after;
 CALL ecomsocial.rollup_rebuild('store.order_daily');
@@ -145,7 +145,7 @@ SELECT count(*) FROM customer_segments(NULL);
 SELECT count(*) FROM customer_segments(scoring => NULL);
 SELECT count(*) FROM customer_segments('-infinity');
 SELECT count(*) FROM customer_segments('infinity');
-SELECT count(*) FROM purchase_summary('infinity');
+SELECT * FROM purchase_summary('infinity');
 SELECT count(*) FROM lifetime_value_by_cohort(NULL);
 SELECT count(*) FROM lifetime_value_by_cohort(-1) WHERE historical_clv <> - net_sales;
 SELECT count(*) FROM average_order_value_by_segment(NULL);

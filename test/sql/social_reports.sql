@@ -53,19 +53,9 @@ SELECT timestamptz '2024-02-15 00:00 America/New_York' + day * interval '24 hour
 FROM (SELECT n, h(n, 32, 100) AS day FROM generate_series(1, 1500) n) g WHERE day NOT IN (20, 21);
 CALL refresh_model('net');
 
--- What the oracles share: acts with their local day.
-CREATE MATERIALIZED VIEW act AS
-SELECT (event_time AT TIME ZONE 'America/New_York')::date AS day, date_trunc('month', event_time AT TIME ZONE 'America/New_York')::date AS month, event_time,
-       coalesce(viewer_id, creator_id) AS user_id, coalesce(device_type, 'unknown') AS device_type, coalesce(os, 'unknown') AS os, 'content' AS source, event_type, event_id
-FROM content_event LEFT JOIN device USING (device_id)
-UNION ALL
-SELECT (event_time AT TIME ZONE 'America/New_York')::date, date_trunc('month', event_time AT TIME ZONE 'America/New_York')::date, event_time,
-       user_id, coalesce(device_type, 'unknown'), coalesce(os, 'unknown'), 'ad', event_type, event_id
-FROM ad_event LEFT JOIN device USING (device_id);
-CREATE INDEX ON act (day, user_id);
-CREATE MATERIALIZED VIEW user_day AS SELECT DISTINCT user_id, day FROM act WHERE user_id IS NOT NULL;
-CREATE UNIQUE INDEX ON user_day (day, user_id);
-ANALYZE;
+\set ECHO none
+\i test/oracle/social.sql
+\set ECHO all
 -- the data has every case that is claimed
 SELECT (SELECT count(*) FROM act) AS acts, (SELECT count(DISTINCT user_id) FROM act) AS users, (SELECT min(day) FROM act) AS first, (SELECT max(day) FROM act) AS last,
        (SELECT count(*) FROM act WHERE user_id IS NULL) > 0 AS no_user, (SELECT count(*) FROM act WHERE device_type = 'unknown') > 0 AS no_device,
@@ -74,133 +64,24 @@ SELECT (SELECT count(*) FROM act) AS acts, (SELECT count(DISTINCT user_id) FROM 
        (SELECT count(*) FROM act WHERE day <> event_time::date) > 0 AS other_zone, max - min + 1 - days AS empty_days
 FROM (SELECT min(day), max(day), count(DISTINCT day) AS days FROM act) d;
 
--- Active users: exact ones equal, estimates within five standard errors
-SELECT * FROM difference('SELECT day, dau, wau, mau FROM active_users_daily', $$
-    SELECT d::date, (SELECT count(*) FROM user_day WHERE day = d), (SELECT count(DISTINCT user_id) FROM user_day WHERE day > d - interval '7 days' AND day <= d),
-           (SELECT count(DISTINCT user_id) FROM user_day WHERE day > d - interval '28 days' AND day <= d)
-    FROM generate_series((SELECT min(day) FROM user_day), (SELECT max(day) FROM user_day), interval '1 day') d$$);
-SELECT count(*) AS days, count(*) FILTER (WHERE dau = 0 AND stickiness = 0 AND dau_estimate IS NULL) AS empty_days,
-       bool_and(abs(coalesce(dau_estimate, 0) - dau) <= 5 * 0.02 * dau) AS dau_near, bool_and(abs(wau_estimate - wau) <= 5 * 0.02 * wau) AS wau_near, bool_and(abs(mau_estimate - mau) <= 5 * 0.02 * mau) AS mau_near,
-       bool_and(estimate_error < 0.02) AS error, bool_and(complete) AS complete
-FROM active_users_daily;
-SELECT * FROM difference('SELECT day, device_type, dau FROM active_users_daily_by_device', 'SELECT day, device_type, count(DISTINCT user_id) FROM act GROUP BY 1, 2');
-SELECT count(*) AS far FROM active_users_daily_by_device v
-WHERE abs(wau_estimate - (SELECT count(DISTINCT user_id) FROM act a WHERE a.device_type = v.device_type AND a.day > v.day - 7 AND a.day <= v.day)) > 0.1 * wau_estimate
-   OR abs(mau_estimate - (SELECT count(DISTINCT user_id) FROM act a WHERE a.device_type = v.device_type AND a.day > v.day - 28 AND a.day <= v.day)) > 0.1 * mau_estimate
-   OR stickiness_estimate <> dau::numeric / mau_estimate;
-SELECT * FROM difference('SELECT month, mau, round(mean_dau, 6), events FROM active_users_monthly', $$
-    SELECT month, (SELECT count(DISTINCT user_id) FROM act a WHERE a.month = m.month),
-           round((SELECT count(*)::numeric FROM user_day u WHERE date_trunc('month', u.day::timestamp) = m.month)
-               / (least((m.month + interval '1 month')::date, '2024-05-26') - greatest(m.month, '2024-02-15')), 6), count(*)
-    FROM act m GROUP BY month$$);
-SELECT month, complete, mau_estimate BETWEEN 0.9 * mau AND 1.1 * mau AS near FROM active_users_monthly ORDER BY 1;
-SELECT count(*) AS far FROM active_users_monthly_by_device v
-WHERE abs(mau_estimate - (SELECT count(DISTINCT user_id) FROM act a WHERE a.device_type = v.device_type AND a.month = v.month)) > 0.1 * mau_estimate
-   OR events <> (SELECT count(*) FROM act a WHERE a.device_type = v.device_type AND a.month = v.month);
-SELECT * FROM difference($$SELECT day, device_type, os, users, events FROM active_daily WHERE level = 'os'$$,
-    'SELECT day, device_type, os, count(DISTINCT user_id), count(*) FROM act GROUP BY 1, 2, 3');
--- the sketches of a day, and those of a month united from them, are the sketches of its acts
-SELECT * FROM difference('SELECT day, level, device_type, os, user_sketch FROM active_daily', $$
-    SELECT day, 'all', NULL, NULL, sketch_agg(user_id) FROM act GROUP BY day
-    UNION ALL SELECT day, 'device_type', device_type, NULL, sketch_agg(user_id) FROM act GROUP BY day, device_type
-    UNION ALL SELECT day, 'os', device_type, os, sketch_agg(user_id) FROM act GROUP BY day, device_type, os$$);
-SELECT * FROM difference('SELECT month, level, device_type, os, user_sketch FROM active_monthly', $$
-    SELECT month, 'all', NULL, NULL, sketch_agg(user_id) FROM act GROUP BY month
-    UNION ALL SELECT month, 'device_type', device_type, NULL, sketch_agg(user_id) FROM act GROUP BY month, device_type
-    UNION ALL SELECT month, 'os', device_type, os, sketch_agg(user_id) FROM act GROUP BY month, device_type, os$$);
-
--- Growth and churn: sets compared in plain SQL
-CREATE FUNCTION growth_oracle(unit text) RETURNS TABLE (p period, start date, active bigint, new bigint, retained bigint, resurrected bigint, churned bigint, dormant bigint)
-LANGUAGE sql AS $$
-    WITH u AS MATERIALIZED (SELECT DISTINCT user_id, date_trunc(unit, day::timestamp)::date AS s FROM user_day),
-    f AS MATERIALIZED (SELECT user_id, min(s) AS first FROM u GROUP BY 1),
-    t AS (SELECT d::date AS s, (d - ('1 ' || unit)::interval)::date AS before FROM generate_series((SELECT min(s) FROM u), (SELECT max(s) FROM u), ('1 ' || unit)::interval) d),
-    k AS (SELECT t.s, f.first, n.user_id IS NOT NULL AS now, b.user_id IS NOT NULL AS then
-          FROM t JOIN f ON f.first <= t.s LEFT JOIN u n ON n.user_id = f.user_id AND n.s = t.s LEFT JOIN u b ON b.user_id = f.user_id AND b.s = t.before)
-    SELECT unit::period, s, count(*) FILTER (WHERE now), count(*) FILTER (WHERE now AND first = s), count(*) FILTER (WHERE now AND k.then),
-           count(*) FILTER (WHERE now AND NOT k.then AND first < s), count(*) FILTER (WHERE NOT now AND k.then), count(*) FILTER (WHERE NOT now AND NOT k.then)
-    FROM k GROUP BY s $$;
-SELECT * FROM difference('SELECT period, period_start, active, new + first_seen, retained, resurrected, CASE WHEN complete THEN churned ELSE -1 END, dormant FROM user_growth', $$
-    SELECT p, start, active, new, retained, resurrected, CASE WHEN start IN ('2024-05-01', '2024-05-20') AND p > 'day' THEN -1 ELSE churned END, dormant
-    FROM unnest(array['day', 'week', 'month']) u, growth_oracle(u)$$);
-SELECT period, period_start, complete, churned IS NULL AS churned_null, quick_ratio IS NULL AS ratio_null FROM user_growth WHERE NOT complete ORDER BY 1;
-SELECT bool_and(active = new + first_seen + retained + resurrected) AS active_is_the_sum,
-       bool_and(lag = retained + churned) FILTER (WHERE complete AND lag IS NOT NULL) AS before_is_the_sum
-FROM (SELECT *, lag(active) OVER (PARTITION BY period ORDER BY period_start) FROM user_growth) g;
-SELECT * FROM difference('SELECT period, period_start, signups, registered FROM user_growth', $$
-    SELECT p, start, (SELECT count(*) FROM "user" WHERE is_current AND created_at >= start::timestamp AT TIME ZONE 'America/New_York' AND created_at < n AT TIME ZONE 'America/New_York'),
-           (SELECT count(*) FROM "user" WHERE is_current AND created_at < n AT TIME ZONE 'America/New_York')
-    FROM unnest(array['day', 'week', 'month']) u, growth_oracle(u), LATERAL (SELECT start::timestamp + ('1 ' || u)::interval) x(n)$$);
-SELECT * FROM difference($$SELECT period_start, active_before, churned, round(churn_rate, 6), round(retention_rate, 6) FROM user_churn WHERE period = 'month' AND complete$$, $$
-    SELECT start, retained + churned, churned, round(churned / nullif(retained + churned, 0)::numeric, 6), round(retained / nullif(retained + churned, 0)::numeric, 6)
-    FROM growth_oracle('month') WHERE start < '2024-05-01'$$);
--- the documented query, but for its last months
-SELECT * FROM difference('SELECT month, round(churned_rate, 6) FROM documented_churn', $$
-    SELECT m.month, CASE WHEN m.month < '2024-04-01' THEN round(100.0 * count(*) FILTER (WHERE n.user_id IS NULL) / count(*), 6) END
-    FROM (SELECT DISTINCT user_id, month FROM act WHERE user_id IS NOT NULL) m
-    LEFT JOIN (SELECT DISTINCT user_id, month FROM act) n ON n.user_id = m.user_id AND n.month = (m.month + interval '1 month')::date
-    GROUP BY 1$$);
+-- Every report against its oracle: a row is a difference.
+SELECT c.report, d.* FROM comparison c, difference(c.ours, c.oracle) d;
+SELECT report FROM comparison;
+SELECT report, count(*) > 0 AS "any", bool_and(abs(coalesce(estimate, 0) - exact) <= 5 * coalesce(error, 0.02) * exact) AS within_five_errors, max(error) < 0.02 AS error FROM estimate GROUP BY 1 ORDER BY 1;
 SELECT * FROM difference('SELECT month, churned_rate::double precision FROM documented_churn',
     $$SELECT * FROM ecomsocial.documented_churn('user_activity', 'user_id', 'days', time_zone => 'America/New_York')$$);
 
--- The state of each user
-CREATE VIEW oracle_stats AS
-SELECT u.user_id, max(day) AS last_active_date, max(day) < p.start AS churned_flag,
-       CASE WHEN max(day) < p.start THEN (date_trunc(p.period, max(day)::timestamp) + ('1 ' || p.period)::interval)::date END AS churned_date,
-       bool_or(day >= p.start) AND NOT bool_or(day >= p.before AND day < p.start) AND bool_or(day < p.before) AS resurrected_flag, p.period
-FROM user_day u CROSS JOIN (VALUES ('day', date '2024-05-25', date '2024-05-24', date '2024-05-26'), ('month', '2024-04-01', '2024-03-01', '2024-05-01')) p(period, start, before, over)
-WHERE u.day < p.over
-GROUP BY u.user_id, p.period, p.start, p.before;
-SELECT * FROM difference('TABLE user_churn_stats', 'TABLE oracle_stats');
+-- What is empty, not over, or has nothing to be divided by
+SELECT count(*) AS days, count(*) FILTER (WHERE dau = 0 AND stickiness = 0 AND dau_estimate IS NULL) AS empty_days FROM active_users_daily;
+SELECT period, period_start, churned IS NULL AS churned_null, quick_ratio IS NULL AS ratio_null, net_growth IS NULL AS growth_null FROM user_growth WHERE NOT complete ORDER BY 1;
+SELECT month, mau_estimate BETWEEN 0.9 * mau AND 1.1 * mau AS near, complete FROM active_users_monthly ORDER BY 1;
+SELECT period, period_start, active_before, churn_rate IS NULL AS rate_null FROM user_churn WHERE period_start < '2024-02-16' OR NOT complete ORDER BY 1, 2;
+SELECT month, churned_rate IS NULL AS rate_null FROM documented_churn ORDER BY 1;
 SELECT period, bool_or(churned_flag) AND NOT bool_and(churned_flag) AS churned, bool_or(resurrected_flag) AND NOT bool_and(resurrected_flag) AS resurrected FROM user_churn_stats GROUP BY 1 ORDER BY 1;
-SELECT * FROM difference('SELECT user_id, last_active_date, churned_date FROM "user" WHERE is_current', $$
-    SELECT u.user_id, (SELECT max(day) FROM user_day d WHERE d.user_id = u.user_id), s.churned_date
-    FROM generate_series(1, 260) u(user_id) LEFT JOIN oracle_stats s ON s.user_id = u.user_id AND s.period = 'month'$$);
 SELECT count(*) AS versions, bool_and(updated_at = '2024-02-01') AS updated_at_untouched FROM "user";
-SELECT * FROM difference('SELECT user_id, dates(days) FROM user_activity', 'SELECT user_id, array_agg(day ORDER BY day) FROM user_day GROUP BY 1');
-
--- Engagement, advertising
-CREATE VIEW seen AS SELECT e.*, (event_time AT TIME ZONE 'America/New_York')::date AS day, coalesce(CASE
-    WHEN e.content_id IS NULL THEN NULL WHEN e.content_id < 10 AND event_time >= '2024-04-01' THEN 'reel'
-    ELSE (ARRAY['photo', 'video', 'story'])[1 + e.content_id % 3] END, '(none)') AS content_type FROM content_event e;
-SELECT * FROM difference('SELECT day, content_type, views, reach, contents_viewed, likes, unlikes, comments, shares, posts, other_events,
-        round(like_rate, 6), round(comment_rate, 6), round(share_rate, 6), round(engagement_rate, 6), round(engagement_by_reach, 6) FROM post_engagement', $$
-    SELECT day, content_type, v, r, c, l, u, m, s, p, o, round(l / nullif(v, 0)::numeric, 6), round(m / nullif(v, 0)::numeric, 6), round(s / nullif(v, 0)::numeric, 6),
-           round((l + m + s) / nullif(v, 0)::numeric, 6), round((l + m + s) / nullif(r, 0)::numeric, 6)
-    FROM (SELECT day, content_type, sum((event_type = 'view')::int) AS v, count(DISTINCT CASE WHEN event_type = 'view' THEN viewer_id END) AS r,
-                 count(DISTINCT CASE WHEN event_type = 'view' THEN content_id END) AS c, sum((event_type = 'like')::int) AS l, sum((event_type = 'unlike')::int) AS u,
-                 sum((event_type = 'comment')::int) AS m, sum((event_type = 'share')::int) AS s, sum((event_type = 'post')::int) AS p,
-                 sum((event_type IN ('login', 'poke'))::int) AS o
-          FROM seen GROUP BY 1, 2) x$$);
 SELECT bool_or(engagement_rate IS NULL) AS null_without_views FROM post_engagement WHERE views = 0;
-CREATE VIEW ads AS SELECT (event_time AT TIME ZONE 'America/New_York')::date AS day, * FROM ad_event;
-SELECT * FROM difference('SELECT day, campaign_id, campaign_name, impressions, clicks, conversions, other_events, reach, cost, revenue,
-        round(ctr, 6), round(cvr, 6), round(cpc, 6), round(cpm, 6), round(cpa, 6), round(roas, 6) FROM ad_performance', $$
-    SELECT day, campaign_id, 'campaign ' || campaign_id, i, c, v, o, r, cost, rev, round(c / nullif(i, 0)::numeric, 6), round(v / nullif(c, 0)::numeric, 6),
-           round(cost / nullif(c, 0), 6), round(1000 * cost / nullif(i, 0), 6), round(cost / nullif(v, 0), 6), round(rev / nullif(cost, 0), 6)
-    FROM (SELECT day, campaign_id, sum((event_type = 'impression')::int) AS i, sum((event_type = 'click')::int) AS c, sum((event_type = 'conversion')::int) AS v,
-                 sum((event_type = 'hide')::int) AS o, count(DISTINCT user_id) AS r, sum(cost) AS cost, sum(revenue) AS rev FROM ads GROUP BY 1, 2) x$$);
 SELECT bool_or(cpa IS NULL) AND bool_or(ctr IS NULL) AS nulls FROM ad_performance WHERE conversions = 0 OR impressions = 0;
-SELECT * FROM difference('SELECT campaign_id, first_day, last_day, impressions, clicks, round(roas, 6) FROM ad_performance_by_campaign', $$
-    SELECT campaign_id, min(day), max(day), count(*) FILTER (WHERE event_type = 'impression'), count(*) FILTER (WHERE event_type = 'click'), round(sum(revenue) / sum(cost), 6)
-    FROM ads GROUP BY 1$$);
-SELECT bool_and(reach BETWEEN 0.9 * n AND 1.1 * n) AS near FROM ad_performance_by_campaign v,
-    LATERAL (SELECT count(DISTINCT user_id) AS n FROM ads a WHERE a.campaign_id IS NOT DISTINCT FROM v.campaign_id) x;
-
--- Devices
-SELECT * FROM difference('SELECT day, device_type, events, users, multi_device_users, round(share_of_events, 6), round(share_of_users, 6) FROM device_behaviour', $$
-    SELECT day, device_type, count(*), count(DISTINCT user_id),
-           count(DISTINCT user_id) FILTER (WHERE EXISTS (SELECT FROM act b WHERE b.day = a.day AND b.user_id = a.user_id AND b.device_type <> a.device_type)),
-           round(count(*)::numeric / (SELECT count(*) FROM act b WHERE b.day = a.day), 6),
-           round(count(DISTINCT user_id)::numeric / (SELECT count(DISTINCT user_id) FROM act b WHERE b.day = a.day), 6)
-    FROM act a GROUP BY 1, 2$$);
-SELECT * FROM difference('SELECT day, device_type, os, source, event_type, events FROM device_event_mix', 'SELECT day, device_type, os, source, event_type, count(*) FROM act GROUP BY 1, 2, 3, 4, 5');
-SELECT * FROM difference('SELECT day, array_to_string(device_types, ''+''), users FROM device_combinations', $$
-    SELECT day, kinds, count(*) FROM (SELECT day, user_id, string_agg(DISTINCT device_type, '+' ORDER BY device_type) AS kinds FROM act WHERE user_id IS NOT NULL GROUP BY 1, 2) u GROUP BY 1, 2$$);
-SELECT * FROM difference('TABLE device_switches', $$
-    WITH n AS (SELECT *, row_number() OVER (PARTITION BY user_id, day ORDER BY event_time, source, event_id) AS i FROM act WHERE user_id IS NOT NULL)
-    SELECT a.day, a.device_type, b.device_type, count(*), count(DISTINCT a.user_id)
-    FROM n a JOIN n b ON b.user_id = a.user_id AND b.day = a.day AND b.i = a.i + 1 AND b.device_type <> a.device_type GROUP BY 1, 2, 3$$);
+SELECT count(*) FILTER (WHERE content_type = 'reel' AND day < '2024-03-31') AS too_early, count(*) FILTER (WHERE content_type = 'reel') > 0 AS later FROM post_engagement;
 
 -- Late, moved, deleted and replayed events: what refreshes keep equals a rebuild from raw events, and the oracles.
 CREATE TABLE kept AS SELECT 0 AS step, '' AS name, '' AS "row" LIMIT 0;
@@ -220,16 +101,10 @@ UPDATE content_event SET event_time = event_time - interval '11 days' WHERE view
 UPDATE content_event SET viewer_id = 300 WHERE viewer_id = 40;
 CALL refresh_model('net');
 CALL remember(1);
-REFRESH MATERIALIZED VIEW act;
-REFRESH MATERIALIZED VIEW user_day;
-SELECT * FROM difference('SELECT user_id, dates(days) FROM user_activity', 'SELECT user_id, array_agg(day ORDER BY day) FROM user_day GROUP BY 1');
+CALL refresh_oracle();
+SELECT c.report, d.* FROM comparison c, difference(c.ours, c.oracle) d;
 SELECT count(*) AS still_there FROM user_activity WHERE user_id IN (17, 18);
 SELECT last_active_date, churned_date FROM "user" WHERE user_id IN (17, 18);
-SELECT * FROM difference('TABLE user_churn_stats', 'TABLE oracle_stats');
-SELECT * FROM difference('SELECT day, dau, wau, mau FROM active_users_daily', $$
-    SELECT d::date, (SELECT count(*) FROM user_day WHERE day = d), (SELECT count(DISTINCT user_id) FROM user_day WHERE day > d - interval '7 days' AND day <= d),
-           (SELECT count(DISTINCT user_id) FROM user_day WHERE day > d - interval '28 days' AND day <= d)
-    FROM generate_series((SELECT min(day) FROM user_day), (SELECT max(day) FROM user_day), interval '1 day') d$$);
 CALL rollup_rebuild('active_daily');
 CALL rollup_rebuild('active_monthly');
 CALL rollup_rebuild('content_daily');
@@ -251,8 +126,7 @@ CREATE TABLE lost AS SELECT user_id, max(day) AS day FROM user_day GROUP BY 1 HA
 DELETE FROM content_event e USING lost l WHERE coalesce(viewer_id, creator_id) = l.user_id AND (event_time AT TIME ZONE 'America/New_York')::date = l.day;
 DELETE FROM ad_event e USING lost l WHERE e.user_id = l.user_id AND (event_time AT TIME ZONE 'America/New_York')::date = l.day;
 CALL refresh_model('net');
-REFRESH MATERIALIZED VIEW act;
-REFRESH MATERIALIZED VIEW user_day;
+CALL refresh_oracle();
 SELECT count(*) AS lost_a_day FROM lost l JOIN user_activity a USING (user_id) WHERE NOT a.days @> l.day;
 SELECT * FROM difference('SELECT user_id, dates(days) FROM user_activity', 'SELECT user_id, array_agg(day ORDER BY day) FROM user_day GROUP BY 1');
 

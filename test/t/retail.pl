@@ -1,5 +1,6 @@
-# The reports of the shop on real orders: each against the oracle of the generated
-# ones, in plain SQL over order lines and stock events, to the last digit.
+# The reports of both models on real data, each against the oracle of the generated
+# ones, in plain SQL over raw tables, to the last digit: the orders of a shop, and
+# its buyers as the users of a network, who come, stay away and come back as people do.
 use strict;
 use warnings;
 
@@ -19,7 +20,7 @@ $ENV{PGPORT} = $node->port;
 $ENV{PGUSER} = getpwuid($<);
 $ENV{PGDATABASE} = 'postgres';
 
-my $path = 'SET search_path = ecommerce, ecomsocial, public; SET client_min_messages = warning;';
+my $path = 'SET search_path = ecommerce, social, ecomsocial, public; SET client_min_messages = warning;';
 sub sql { return $node->safe_psql('postgres', "$path $_[0]"); }
 sub run_file { system_or_bail('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-o', File::Spec->devnull, '-c', $path, '-f', $_[0]); return; }
 
@@ -42,7 +43,7 @@ run_file('test/oracle/difference.sql');
 run_file('test/oracle/ecommerce.sql');
 
 my @reports = split /\n/, sql('SELECT report FROM comparison');
-is(scalar(@reports), 21, 'as many comparisons as with generated orders');
+is(scalar(@reports), 22, 'as many comparisons as with generated orders');
 sub compare
 {
 	my ($when, @which) = @_;
@@ -75,6 +76,35 @@ is( sql(q{SELECT (purchases).converged AND (spending).converged AND (purchases).
 		FROM (SELECT bgnbd_fit_agg(frequency, recency, age) AS purchases, gamma_gamma_fit_agg(frequency, mean_value) FILTER (WHERE mean_value > 0) AS spending
 			FROM purchase_summary('2011-12-10')) m}),
 	't', 'the models of repeat buying and spending converge on the real customers');
+
+# The network: a line bought is a view of the product by the customer, a line given back a click on an advertisement.  Devices are made up;
+# products change their type in the middle of the year.
+sql(q{DROP TABLE comparison; DROP PROCEDURE refresh_oracle;
+	SELECT * FROM ecomsocial.create_social(time_zone => 'America/New_York', foreign_keys => false);
+	INSERT INTO device SELECT i, (ARRAY['phone', 'tablet', 'desktop', NULL])[1 + i % 4], (ARRAY['ios', 'android', NULL])[1 + i % 3] FROM generate_series(1, 30) i;
+	INSERT INTO "user" (user_id, created_at) SELECT customer_id, min(order_time) - customer_id % 5 * interval '9 days' FROM order_line WHERE customer_id IS NOT NULL GROUP BY 1;
+	SET ecomsocial.versioning = off;
+	INSERT INTO content (content_id, content_type, valid_from, valid_to, is_current)
+	SELECT p.product_id, v.type, v.valid_from, v.valid_to, v.valid_to = 'infinity'
+	FROM (SELECT DISTINCT product_id FROM order_line) p,
+		(VALUES ('product', timestamptz '-infinity', timestamptz '2011-06-01'), ('gift', '2011-06-01', 'infinity')) v(type, valid_from, valid_to);
+	RESET ecomsocial.versioning;
+	INSERT INTO social.campaign (campaign_id, campaign_name, starttime) VALUES (1, 'SYNTHETIC', '2010-12-01');
+	INSERT INTO content_event (event_time, event_type, content_id, viewer_id, device_id)
+	SELECT order_time, (ARRAY['view', 'view', 'view', 'like', 'comment', 'share', 'view', 'post', 'login'])[1 + line_item_id % 9], product_id, customer_id, nullif((order_id + line_item_id / 50) % 31, 0)
+	FROM order_line WHERE count > 0;
+	INSERT INTO ad_event (event_time, event_type, campaign_id, user_id, device_id, revenue, cost)
+	SELECT order_time, (ARRAY['impression', 'click', 'conversion'])[1 + line_item_id % 3], nullif(order_id % 3, 2), customer_id, 1 + order_id % 30, -amt, 0.01 * count * count
+	FROM order_line WHERE count < 0});
+$path = 'SET search_path = social, ecomsocial, public; SET client_min_messages = warning;';
+sql('VACUUM ANALYZE');
+sql(q{CALL refresh_model('social')});
+run_file('test/oracle/social.sql');
+@reports = split /\n/, sql('SELECT report FROM comparison');
+is(scalar(@reports), 20, 'as many comparisons as with a generated network');
+compare(' of real buyers', @reports);
+is( sql(q{SELECT report, abs(estimate - exact) FROM estimate WHERE abs(coalesce(estimate, 0) - exact) > 5 * coalesce(error, 0.02) * exact}),
+	'', 'no estimate is further off than five times its error');
 
 $node->stop;
 done_testing();
