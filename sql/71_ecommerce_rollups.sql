@@ -6,7 +6,7 @@
 --      order_line ──► sales_daily ──► sales_monthly                     amounts, by category as sold, store, campaign
 --          └──► order_daily ──► sales_order (customer_sales, cohort_change, campaign_customer)
 --                                   ├──► sales_daily_counts             orders and customers, by category of the
---                                   ├──► sales_monthly_counts           tree, store, campaign, and in all
+--                                   │        └──► sales_monthly_counts  tree, store, campaign, and in all
 --                                   └──► cohort_monthly                 what the customers won in a month bought in another
 --      inventory_event ──► inventory_change, inventory_snapshot         stock, by the functions of stock_create()
 --          │                   └──► inventory_now, stock_out_spell      stock of now, spells without any
@@ -272,36 +272,55 @@ CREATE FUNCTION ecommerce_count_rollups(schema name, time_zone text) RETURNS voi
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $rollups$
-DECLARE
-    grain  ecomsocial.period;
-    target name;
 BEGIN
     PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
 
-    FOREACH grain IN ARRAY '{day,month}'::ecomsocial.period[] LOOP
-        target := CASE grain WHEN 'day' THEN 'sales_daily_counts' ELSE 'sales_monthly_counts' END;
-        PERFORM ecomsocial.rollup_create(target, '{sales_order}', '{day}', $sql$
-            WITH placed AS (
-                SELECT order_id, customer_id, categories, stores, campaigns
-                FROM sales_order WHERE is_order AND day >= $1 AND day < $2
-            ), counted AS (
-                SELECT 'all' AS dimension, NULL::bigint AS key, customer_id, count(*) AS orders
-                FROM placed GROUP BY customer_id
-                UNION ALL
-                SELECT 'category', c.key, c.customer_id, count(*)
-                FROM (SELECT DISTINCT p.order_id, p.customer_id, t.ancestor_id AS key
-                      FROM placed p CROSS JOIN unnest(p.categories) v LEFT JOIN category_counted t ON t.category_id = v) c
-                GROUP BY c.key, c.customer_id
-                UNION ALL
-                SELECT 'store', v, customer_id, count(*) FROM placed CROSS JOIN unnest(stores) v GROUP BY v, customer_id
-                UNION ALL
-                SELECT 'campaign', v, customer_id, count(*) FROM placed CROSS JOIN unnest(campaigns) v GROUP BY v, customer_id
-            )
-            SELECT dimension, key, sum(orders)::bigint AS orders, count(customer_id) AS customers
-            FROM counted GROUP BY dimension, key $sql$,
-            bucket => grain, time_zone => time_zone, bucket_column => grain::text, key => '{dimension,key}', nullable_key => true);
-        EXECUTE format('CREATE INDEX ON %I (dimension, key, %I)', target, grain);
-    END LOOP;
+    PERFORM ecomsocial.rollup_create('sales_daily_counts', '{sales_order}', '{day}', $sql$
+        WITH placed AS (
+            SELECT order_id, customer_id, categories, stores, campaigns
+            FROM sales_order WHERE is_order AND day >= $1 AND day < $2
+        ), counted AS (
+            SELECT 'all' AS dimension, NULL::bigint AS key, customer_id, count(*) AS orders
+            FROM placed GROUP BY customer_id
+            UNION ALL
+            SELECT 'category', c.key, c.customer_id, count(*)
+            FROM (SELECT DISTINCT p.order_id, p.customer_id, t.ancestor_id AS key
+                  FROM placed p CROSS JOIN unnest(p.categories) v LEFT JOIN category_counted t ON t.category_id = v) c
+            GROUP BY c.key, c.customer_id
+            UNION ALL
+            SELECT 'store', v, customer_id, count(*) FROM placed CROSS JOIN unnest(stores) v GROUP BY v, customer_id
+            UNION ALL
+            SELECT 'campaign', v, customer_id, count(*) FROM placed CROSS JOIN unnest(campaigns) v GROUP BY v, customer_id
+        )
+        SELECT dimension, key, sum(orders)::bigint AS orders, count(customer_id) AS customers
+        FROM counted GROUP BY dimension, key $sql$,
+        time_zone => time_zone, bucket_column => 'day', key => '{dimension,key}', nullable_key => true);
+    CREATE INDEX ON sales_daily_counts (dimension, key, day);
+
+    -- An order has one day, so the orders of a month are those of its days; a customer has several.
+    PERFORM ecomsocial.rollup_create('sales_monthly_counts', '{sales_daily_counts,sales_order}', '{day,day}', $sql$
+        WITH placed AS (
+            SELECT customer_id, categories, stores, campaigns
+            FROM sales_order WHERE is_order AND customer_id IS NOT NULL AND day >= $1 AND day < $2
+        ), bought AS (
+            SELECT 'all' AS dimension, NULL::bigint AS key, count(DISTINCT customer_id) AS customers FROM placed
+            UNION ALL
+            SELECT 'category', c.key, count(*)
+            FROM (SELECT DISTINCT s.customer_id, t.ancestor_id AS key
+                  FROM (SELECT DISTINCT customer_id, v AS sold FROM placed CROSS JOIN unnest(categories) v) s
+                  LEFT JOIN category_counted t ON t.category_id = s.sold) c
+            GROUP BY c.key
+            UNION ALL
+            SELECT 'store', c.key, count(*) FROM (SELECT DISTINCT customer_id, v AS key FROM placed CROSS JOIN unnest(stores) v) c GROUP BY c.key
+            UNION ALL
+            SELECT 'campaign', c.key, count(*) FROM (SELECT DISTINCT customer_id, v AS key FROM placed CROSS JOIN unnest(campaigns) v) c GROUP BY c.key
+        )
+        SELECT o.dimension, o.key, o.orders, coalesce(b.customers, 0) AS customers
+        FROM (SELECT dimension, key, sum(orders)::bigint AS orders
+              FROM sales_daily_counts WHERE day >= $1 AND day < $2 GROUP BY dimension, key) o
+        LEFT JOIN bought b ON b.dimension = o.dimension AND b.key IS NOT DISTINCT FROM o.key $sql$,
+        bucket => 'month', time_zone => time_zone, bucket_column => 'month', key => '{dimension,key}', nullable_key => true);
+    CREATE INDEX ON sales_monthly_counts (dimension, key, month);
 
     PERFORM ecomsocial.rollup_create('cohort_monthly', '{sales_order,cohort_change}', '{day,month}', $sql$
         SELECT ecomsocial.rollup_bucket(s.first_order_day, 'month') AS cohort_month,

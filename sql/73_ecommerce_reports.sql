@@ -322,10 +322,10 @@ BEGIN
     EXECUTE format($sql$
         CREATE FUNCTION purchase_summary(as_of timestamptz DEFAULT now())
             RETURNS TABLE (customer_id bigint, frequency bigint, recency double precision, age double precision, mean_value double precision)
-            LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 10000
+            LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000        -- a STRICT one would not be inlined
         BEGIN ATOMIC
             SELECT d.customer_id, count(*) - 1, (max(d.day) - min(d.day))::double precision,
-                   ((as_of AT TIME ZONE %L)::date - min(d.day))::double precision,
+                   (ecomsocial.rollup_day(as_of, %L) - min(d.day))::double precision,
                    (sum(d.value) FILTER (WHERE d.day > d.first_day) / nullif(count(*) - 1, 0))::double precision
             FROM (SELECT customer_id, day, min(day) OVER (PARTITION BY customer_id) AS first_day, sum(gross - discount) AS value
                   FROM sales_order
@@ -394,9 +394,9 @@ BEGIN
                t.net AS all_sales, t.orders AS all_orders, b.net AS baseline_sales, b.orders AS baseline_orders,
                t.net / nullif(b.net, 0) - 1 AS change_of_sales
         FROM (SELECT c.campaign_id, c.campaign_name,
-                     (c.campaign_start_time AT TIME ZONE %1$L)::date AS first_day,
-                     greatest((c.campaign_start_time AT TIME ZONE %1$L)::date,
-                              ((CASE WHEN isfinite(c.campaign_end_time) THEN c.campaign_end_time ELSE now() END - interval '1 microsecond') AT TIME ZONE %1$L)::date) AS last_day,
+                     ecomsocial.rollup_day(c.campaign_start_time, %1$L) AS first_day,
+                     greatest(ecomsocial.rollup_day(c.campaign_start_time, %1$L),
+                              ecomsocial.rollup_day(CASE WHEN isfinite(c.campaign_end_time) THEN c.campaign_end_time ELSE now() END - interval '1 microsecond', %1$L)) AS last_day,
                      c.campaign_end_time IS NOT NULL AND c.campaign_end_time <= now() AS is_over
               FROM campaign c) w
         CROSS JOIN LATERAL (
@@ -469,9 +469,9 @@ BEGIN
             HAVING count(DISTINCT customer_id) + max((customer_id IS NULL)::integer) > 1
             UNION ALL
             SELECT 'order on several days', order_id,
-                   format('from %%s to %%s; counted on the first', min((order_time AT TIME ZONE %1$L)::date), max((order_time AT TIME ZONE %1$L)::date))
+                   format('from %%s to %%s; counted on the first', ecomsocial.rollup_day(min(order_time), %1$L), ecomsocial.rollup_day(max(order_time), %1$L))
             FROM order_line GROUP BY order_id
-            HAVING min((order_time AT TIME ZONE %1$L)::date) < max((order_time AT TIME ZONE %1$L)::date)
+            HAVING ecomsocial.rollup_day(min(order_time), %1$L) < ecomsocial.rollup_day(max(order_time), %1$L)
             UNION ALL
             SELECT 'amount is not count × price', line_item_id, format('amt %%s, count %%s, unit_price_at_purchase %%s', amt, count, unit_price_at_purchase)
             FROM order_line WHERE amt <> count * unit_price_at_purchase
