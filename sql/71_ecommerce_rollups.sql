@@ -7,7 +7,7 @@
 --          └──► order_daily ──► sales_order (customer_sales, cohort_change, campaign_customer)
 --                                   ├──► sales_daily_counts             orders and customers, by category of the
 --                                   │        └──► sales_monthly_counts  tree, store, campaign, and in all
---                                   └──► cohort_monthly                 what the customers won in a month bought in another
+--                                   └──► cohort_monthly                 what the customers won in a month bought since
 --      inventory_event ──► inventory_change, inventory_snapshot         stock, by the functions of stock_create()
 --          │                   └──► inventory_now, stock_out_spell      stock of now, spells without any
 --          └──► stock_sales_daily                                       units that left by a sale
@@ -129,6 +129,7 @@ BEGIN
     );
     CREATE INDEX ON sales_order (day);
     CREATE INDEX ON sales_order (customer_id);
+    CREATE INDEX ON sales_order (customer_id, day) INCLUDE (gross, discount, returns) WHERE NOT is_order;
     CREATE INDEX ON sales_order (day, last_day, order_id) WHERE last_day > day;
     COMMENT ON TABLE sales_order IS 'one row for each order_id, kept by refreshes: its day, its customer, its money; returns with an order_id of their own have a row too';
     COMMENT ON COLUMN sales_order.order_id IS 'the order';
@@ -327,13 +328,13 @@ BEGIN
                count(DISTINCT o.customer_id) FILTER (WHERE o.is_order) AS customers, count(*) FILTER (WHERE o.is_order) AS orders,
                sum(o.gross - o.discount + o.returns) AS net_sales
         FROM sales_order o JOIN customer_sales s ON s.customer_id = o.customer_id AND s.orders > 0
-        WHERE o.day >= $1 AND o.day < $2
+        WHERE o.day >= $1 AND o.day < $2 AND o.day >= ecomsocial.rollup_bucket(s.first_order_day, 'month')
         GROUP BY 1 $sql$,
         bucket => 'month', time_zone => time_zone, bucket_column => 'month', key => '{cohort_month}');
 END
 $rollups$;
 COMMENT ON FUNCTION ecommerce_count_rollups(name, text)
-    IS 'internal: declares the orders and customers of each day and month, counted at each level, and what each cohort of customers bought in a month';
+    IS 'internal: declares the orders and customers of each day and month, counted at each level, and what each cohort of customers bought in a month since';
 
 CREATE FUNCTION ecommerce_stock_rollups(schema name, time_zone text, snapshots period) RETURNS void
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE

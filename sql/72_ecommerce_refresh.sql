@@ -14,6 +14,7 @@ CREATE FUNCTION ecommerce_refresh_customers(model regclass, customers bigint[]) 
 AS $$
 DECLARE
     moved bigint[];     -- customers who changed their cohort
+    since date[];       -- the month of the earlier one
 BEGIN
     PERFORM set_config('search_path', ecomsocial.model_path(model), true);
 
@@ -37,14 +38,16 @@ BEGIN
             units = excluded.units, gross = excluded.gross, discount = excluded.discount,
             returned_units = excluded.returned_units, returns = excluded.returns
         WHERE s.* IS DISTINCT FROM excluded.*
-        RETURNING s.customer_id, s.first_order_day
+        RETURNING s.customer_id, ecomsocial.rollup_bucket(s.first_order_day, 'month') AS cohort
     )
-    SELECT array_agg(w.customer_id) INTO moved
-    FROM written w LEFT JOIN customer_sales s ON s.customer_id = w.customer_id      -- as it was before
-    WHERE ecomsocial.rollup_bucket(w.first_order_day, 'month') IS DISTINCT FROM ecomsocial.rollup_bucket(s.first_order_day, 'month');
+    SELECT array_agg(c.customer_id), array_agg(least(c.cohort, c.cohort_before)) INTO moved, since
+    FROM (SELECT w.customer_id, w.cohort, ecomsocial.rollup_bucket(s.first_order_day, 'month') AS cohort_before
+          FROM written w LEFT JOIN customer_sales s ON s.customer_id = w.customer_id) c     -- as it was before
+    WHERE c.cohort IS DISTINCT FROM c.cohort_before;
 
     INSERT INTO cohort_change
-    SELECT DISTINCT ecomsocial.rollup_bucket(day, 'month') FROM sales_order WHERE customer_id = ANY (moved)
+    SELECT DISTINCT ecomsocial.rollup_bucket(o.day, 'month')
+    FROM unnest(moved, since) m(customer_id, since) JOIN sales_order o ON o.customer_id = m.customer_id AND o.day >= m.since
     ON CONFLICT (month) DO UPDATE SET month = excluded.month;      -- a row that is written tells the rollup, whatever is in it
 
     WITH fresh AS MATERIALIZED (

@@ -307,14 +307,25 @@ BEGIN
                        net_sales numeric, historical_clv numeric, cumulative_clv_per_customer numeric)
         LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 500
     BEGIN ATOMIC
+        WITH kept AS MATERIALIZED (
+            SELECT cohort_month, month, customers, orders, net_sales FROM cohort_monthly
+            UNION ALL       -- returns before the first order: of few customers, whose first order would have all these months counted again
+            SELECT e.cohort_month, e.month, 0, 0, sum(e.net_sales)
+            FROM (SELECT ecomsocial.rollup_bucket(s.first_order_day, 'month') AS cohort_month, ecomsocial.rollup_bucket(o.day, 'month') AS month,
+                         o.gross - o.discount + o.returns AS net_sales
+                  FROM sales_order o JOIN customer_sales s ON s.customer_id = o.customer_id
+                  WHERE NOT o.is_order) e
+            WHERE e.month < e.cohort_month
+            GROUP BY e.cohort_month, e.month
+        )
         SELECT m.cohort_month, m.since, m.size, coalesce(s.customers, 0), coalesce(s.orders, 0), coalesce(s.net_sales, 0), margin * coalesce(s.net_sales, 0),
                margin * sum(coalesce(s.net_sales, 0)) OVER (PARTITION BY m.cohort_month ORDER BY m.month) / m.size
         FROM (SELECT c.cohort_month, c.size, g.month::date,
                      (12 * (extract(year FROM g.month) - extract(year FROM c.cohort_month)) + extract(month FROM g.month) - extract(month FROM c.cohort_month))::integer AS since
               FROM (SELECT cohort_month, min(month) AS first, max(customers) FILTER (WHERE month = cohort_month) AS size     -- all of them ordered in it
-                    FROM cohort_monthly GROUP BY cohort_month) c
-              CROSS JOIN LATERAL generate_series(c.first::timestamp, (SELECT max(month) FROM cohort_monthly)::timestamp, '1 month') g(month)) m
-        LEFT JOIN cohort_monthly s ON s.cohort_month = m.cohort_month AND s.month = m.month;
+                    FROM kept GROUP BY cohort_month) c
+              CROSS JOIN LATERAL generate_series(c.first::timestamp, (SELECT max(month) FROM kept)::timestamp, '1 month') g(month)) m
+        LEFT JOIN kept s ON s.cohort_month = m.cohort_month AND s.month = m.month;
     END;
     COMMENT ON FUNCTION lifetime_value_by_cohort(numeric)
         IS 'What have the customers won in a month been worth since, month by month? Net sales times the margin; months_since is below zero for returns before the first order';
