@@ -10,7 +10,7 @@ SELECT $html$<!DOCTYPE html>
 body { margin: 0 auto; padding: 1rem clamp(.6rem, 2vw, 2rem) 3rem; max-width: 1500px; background: var(--page); color: var(--ink); font: 16px/1.45 system-ui, sans-serif; }
 h1 { font-size: 1.6rem; margin: .5rem 0 0; } h2 { font-size: 1.3rem; margin: 2rem 0 .8rem; } h3 { font-size: 1.05rem; margin: 0; }
 p { margin: .1rem 0 0; color: var(--soft); } figcaption { margin-bottom: .6rem; } figcaption p { font-size: .9rem; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); gap: 1rem; align-items: start; }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); grid-auto-flow: dense; gap: 1rem; align-items: start; }
 figure { margin: 0; padding: 1rem; min-width: 0; background: var(--card); border: 1px solid var(--line); border-radius: 8px; break-inside: avoid; }
 .broad { grid-column: 1 / -1; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: 1rem; margin: 0 0 1rem; break-inside: avoid; }
