@@ -125,4 +125,19 @@
 #define ecs_eval_plan_qual_init(epq, estate) EvalPlanQualInit(epq, estate, NULL, NIL, -1, NIL)
 #endif
 
+/* 18 keeps beside the columns of a row what is needed to read them; needs access/tupdesc.h */
+#if PG_VERSION_NUM >= 180000
+typedef CompactAttribute * EcsColumn;
+#else
+typedef Form_pg_attribute EcsColumn;
+#define TupleDescCompactAttr(desc, i)	TupleDescAttr(desc, i)
+#endif
+
+/* Until 18 the executor was told whether a query is run once; needs executor/executor.h */
+#if PG_VERSION_NUM >= 180000
+#define ecs_executor_run(desc)	ExecutorRun(desc, ForwardScanDirection, 0)
+#else
+#define ecs_executor_run(desc)	ExecutorRun(desc, ForwardScanDirection, 0, true)
+#endif
+
 #endif							/* ECS_COMPAT_H */

@@ -17,11 +17,20 @@
 #include "growth/userkey.h"
 #include "growth/usertable.h"
 
+/* Values of the time column that all have the same bit */
+typedef struct Stretch
+{
+	int64		from;			/* from .. to, "to" not included */
+	int64		to;
+	uint64		mask;			/* 0: these events are not counted */
+} Stretch;
+
 typedef struct EventScan
 {
 	EcsScan    *scan;
 	EcsUserTable *users;
 	EcsMaskTable *masks;		/* instead */
+	Stretch		stretch;		/* around the last time that was looked up */
 } EventScan;
 
 typedef struct Dates
@@ -74,21 +83,20 @@ emit_user(Datum key, const uint64 *payload, void *arg)
 	ecs_tell_user(scan, &user);
 }
 
-/* The day of an event and its bit; false: it is none of those that are counted */
+/* The day of a time; false: it is infinite, which is counted */
 static inline bool
-read_event(EcsScan *scan, TupleTableSlot *slot, DateADT *day, int *bit)
+find_day(EcsScan *scan, Datum time, DateADT *day)
 {
-	if (!ecs_row_counts(scan, slot))
-		return false;
-	if (!ecs_column_day(&scan->source->time, slot->tts_values[scan->time_place], day))
-	{
-		scan->without_time++;
-		return false;
-	}
-	if (*day >= scan->window->end || *day < scan->window->since)
-		return false;
-	*bit = ecs_day_bit(scan->window, *day);
-	return true;
+	bool		finite = ecs_column_day(&scan->source->time, time, day);
+
+	scan->without_time += !finite;
+	return finite;
+}
+
+static inline bool
+is_asked_for(const EcsWindow *window, DateADT day)
+{
+	return day < window->end && day >= window->since;
 }
 
 static void
@@ -97,24 +105,49 @@ take_event(TupleTableSlot *slot, void *state)
 	EventScan  *events = state;
 	EcsScan    *scan = events->scan;
 	EcsRecord	record;
+	Datum		user,
+				time;
+	DateADT		day;
 
-	if (!read_event(scan, slot, &record.values[0], &record.bit))
+	if (!ecs_read_row(scan, slot, &user, &time) || !find_day(scan, time, &day) || !is_asked_for(scan->window, day))
 		return;
+	record.bit = ecs_day_bit(scan->window, day);
+	record.values[0] = day;
 	record.values[1] = ecs_row_first_seen(scan, slot);
-	ecs_user_table_add(events->users, slot->tts_values[scan->user_place], &record);
+	ecs_user_table_add(events->users, user, &record);
+}
+
+/* The times of the same day as one or, where clocks were set on it, of the same part of it */
+static void
+find_stretch(EventScan *events, Datum time)
+{
+	EcsScan    *scan = events->scan;
+	EcsDayColumn *column = &scan->source->time;
+	Stretch    *stretch = &events->stretch;
+	DateADT		day;
+
+	memset(stretch, 0, sizeof(Stretch));
+	if (!find_day(scan, time, &day))
+		return;
+	stretch->from = column->kind == ECS_FROM_DATE ? (int64) time : column->zone.from;
+	stretch->to = column->kind == ECS_FROM_DATE ? (int64) time + 1 : column->zone.to;
+	if (is_asked_for(scan->window, day))
+		stretch->mask = UINT64CONST(1) << ECS_BIT_PRESENT | UINT64CONST(1) << ecs_day_bit(scan->window, day);
 }
 
 static void
 take_event_mask(TupleTableSlot *slot, void *state)
 {
 	EventScan  *events = state;
-	EcsScan    *scan = events->scan;
-	DateADT		day;
-	int			bit;
+	Datum		user,
+				time;
 
-	if (read_event(scan, slot, &day, &bit))
-		ecs_mask_table_add(events->masks, slot->tts_values[scan->user_place],
-						   UINT64CONST(1) << ECS_BIT_PRESENT | UINT64CONST(1) << bit);
+	if (!ecs_read_row(events->scan, slot, &user, &time))
+		return;
+	if (unlikely((int64) time < events->stretch.from || (int64) time >= events->stretch.to))
+		find_stretch(events, time);
+	if (events->stretch.mask != 0)
+		ecs_mask_table_add(events->masks, user, events->stretch.mask);
 }
 
 static void

@@ -209,16 +209,16 @@ take_user(TupleTableSlot *slot, void *state)
 	KeptScan   *kept = state;
 	EcsScan    *scan = kept->scan;
 	struct varlena *activity;
+	Datum		days;
 	EcsUser		user = {.bits = kept->bits,.users = 1};
 
-	if (!ecs_row_counts(scan, slot))
+	if (!ecs_read_row(scan, slot, &user.key, &days))
 		return;
-	activity = PG_DETOAST_DATUM_PACKED(slot->tts_values[scan->time_place]);
+	activity = PG_DETOAST_DATUM_PACKED(days);
 	if (!read_bits(kept, activity))
 		return;
 	if (scan->window->dates)
 	{
-		user.key = slot->tts_values[scan->user_place];
 		read_dates(scan->window, activity, &user);
 		user.first_seen = ecs_row_first_seen(scan, slot);
 	}

@@ -50,23 +50,24 @@ struct EcsMaskTable
 	bool		full;			/* no new keys */
 
 	Cell		batch[BATCH_SIZE];
+	uint64		hashes[BATCH_SIZE]; /* of the keys in it */
 	int			waiting;		/* in the batch */
 
 	EcsSpill	spill;
 };
 
 static inline Cell *
-home_cell(const EcsMaskTable *table, uint64 key)
+home_cell(const EcsMaskTable *table, uint64 hash)
 {
-	return &table->cells[ecs_home(ecs_mix(key), table->capacity)];
+	return &table->cells[ecs_home(hash, table->capacity)];
 }
 
 /* The cell of a key, or the free one where it would be */
 static inline Cell *
-find_cell(const EcsMaskTable *table, uint64 key)
+find_cell(const EcsMaskTable *table, uint64 key, uint64 hash)
 {
 	const Cell *end = table->cells + table->capacity;
-	Cell	   *cell = home_cell(table, key);
+	Cell	   *cell = home_cell(table, hash);
 
 	while (cell->mask != 0 && cell->key != key)
 		if (++cell == end)
@@ -100,7 +101,7 @@ enlarge_table(EcsMaskTable *table)
 	allocate_cells(table, table->capacity * 2);
 	for (from = old; from < old_end; from++)
 		if (from->mask != 0)
-			*find_cell(table, from->key) = *from;
+			*find_cell(table, from->key, ecs_mix(from->key)) = *from;
 	pfree(old);
 	return true;
 }
@@ -117,22 +118,22 @@ empty_table(EcsMaskTable *table)
 static void
 add_batch(EcsMaskTable *table)
 {
-	Cell	   *record;
-	const Cell *end = table->batch + table->waiting;
+	int			waiting = table->waiting;
 
-	if (!table->full && table->used + table->waiting > MAX_USED(table->capacity))
+	if (!table->full && table->used + waiting > MAX_USED(table->capacity))
 		table->full = !enlarge_table(table);
-	for (record = table->batch; record < end; record++)
-		ecs_prefetch_write(home_cell(table, record->key));
-	for (record = table->batch; record < end; record++)
+	for (int i = 0; i < waiting; i++)
+		ecs_prefetch_write(home_cell(table, table->hashes[i]));
+	for (int i = 0; i < waiting; i++)
 	{
-		Cell	   *cell = find_cell(table, record->key);
+		Cell	   *record = &table->batch[i];
+		Cell	   *cell = find_cell(table, record->key, table->hashes[i]);
 
-		if (cell->mask == 0)
+		if (unlikely(cell->mask == 0))
 		{
 			if (table->full)
 			{
-				BufFileWrite(ecs_spill_file(&table->spill, ecs_mix(record->key)), record, sizeof(Cell));
+				BufFileWrite(ecs_spill_file(&table->spill, table->hashes[i]), record, sizeof(Cell));
 				continue;
 			}
 			cell->key = record->key;
@@ -179,6 +180,7 @@ ecs_mask_table_add(EcsMaskTable *table, Datum key, uint64 mask)
 
 	record->key = (uint64) key;
 	record->mask = mask;
+	table->hashes[table->waiting] = ecs_mix(record->key);
 	if (++table->waiting == BATCH_SIZE)
 		add_batch(table);
 }

@@ -5,8 +5,7 @@
 #ifndef ECS_GROWTH_READER_H
 #define ECS_GROWTH_READER_H
 
-#include "executor/tuptable.h"
-
+#include "base/query.h"
 #include "growth/source.h"
 
 /*
@@ -28,7 +27,6 @@ typedef struct EcsScan
 	int			user_place;		/* of the columns in the rows, from 0 on */
 	int			time_place;
 	int			seen_place;		/* -1: there is none */
-	int			places;			/* of a row, as far as it is read */
 
 	uint64		without_user;
 	uint64		without_time;
@@ -43,22 +41,22 @@ ecs_tell_user(EcsScan *scan, const EcsUser *user)
 		scan->function(user, scan->state);
 }
 
-/* Whether a row tells when a user was active; if not it is counted */
+/* The user of a row, and what tells when he was active; false: it lacks one of them, which is counted */
 static inline bool
-ecs_row_counts(EcsScan *scan, TupleTableSlot *slot)
+ecs_read_row(EcsScan *scan, TupleTableSlot *slot, Datum *user, Datum *time)
 {
-	slot_getsomeattrs(slot, scan->places);
-	if (slot->tts_isnull[scan->user_place])
-	{
+	bool		no_user,
+				no_time;
+
+	*user = ecs_row_value(slot, scan->user_place, &no_user);
+	*time = ecs_row_value(slot, scan->time_place, &no_time);
+	if (likely(!no_user && !no_time))
+		return true;
+	if (no_user)
 		scan->without_user++;
-		return false;
-	}
-	if (slot->tts_isnull[scan->time_place])
-	{
+	else
 		scan->without_time++;
-		return false;
-	}
-	return true;
+	return false;
 }
 
 /* The day in a row's column of first_seen, or ECS_NO_DAY */
@@ -66,11 +64,10 @@ static inline DateADT
 ecs_row_first_seen(EcsScan *scan, TupleTableSlot *slot)
 {
 	DateADT		day;
+	bool		isnull = true;
+	Datum		seen = scan->seen_place < 0 ? (Datum) 0 : ecs_row_value(slot, scan->seen_place, &isnull);
 
-	if (scan->seen_place >= 0 && !slot->tts_isnull[scan->seen_place] &&
-		ecs_column_day(&scan->source->first_seen, slot->tts_values[scan->seen_place], &day))
-		return day;
-	return ECS_NO_DAY;
+	return !isnull && ecs_column_day(&scan->source->first_seen, seen, &day) ? day : ECS_NO_DAY;
 }
 
 /* The bit of a day before the window's end */

@@ -58,7 +58,7 @@ has_time_index(const EcsSource *source)
 /*
  * Comparing the time in SQL is done for every row that is read, and so costs a
  * tenth of the scan where no index and no partition can spare the server rows.
- * Where it does not pay, whole rows may.
+ * Where it does not pay, whole rows may: with no condition either that is a bare scan.
  */
 static QueryShape
 choose_shape(EcsSource *source)
@@ -133,7 +133,6 @@ choose_columns(EcsScan *scan, bool whole_rows, StringInfo query)
 	scan->user_place = whole_rows ? source->user_number - 1 : 0;
 	scan->time_place = whole_rows ? source->time.number - 1 : 1;
 	scan->seen_place = !seen ? -1 : whole_rows ? source->first_seen.number - 1 : 2;
-	scan->places = Max(Max(scan->user_place, scan->time_place), scan->seen_place) + 1;
 
 	if (whole_rows)
 		appendStringInfo(query, "SELECT * FROM %s", source->relation_name);
@@ -176,7 +175,7 @@ ecs_source_scan(EcsSource *source, const EcsWindow *window, EcsUserFunction func
 	{
 		if (shape.condition)
 			append_condition(source, window, &query);
-		ecs_scan_events(&scan, query.data, window_params(source, window));
+		ecs_scan_events(&scan, query.data, shape.condition ? window_params(source, window) : NULL);
 	}
 	if (scan.alike != NULL)
 		tell_alike(&scan);

@@ -334,6 +334,15 @@ CREATE TABLE child (more text, user_id bigint, event_time timestamptz, other tex
 INSERT INTO parent SELECT 'p', event_time, user_id FROM ev WHERE user_id % 2 = 0;
 INSERT INTO child (user_id, event_time) SELECT user_id, event_time FROM ev WHERE user_id % 2 = 0 IS NOT TRUE;
 SELECT differing('parent', 'user_id', 'event_time') AS inherited;
+-- rows in which a column does not stand where it does in others: after nulls, and in those from before it was added
+CREATE TABLE sparse (a integer, event_time timestamptz, b integer, user_id bigint);
+INSERT INTO sparse SELECT CASE WHEN user_id % 2 = 0 THEN 1 END, event_time, CASE WHEN user_id % 3 = 0 THEN 1 END, user_id FROM ev;
+SELECT differing('sparse', 'user_id', 'event_time') AS after_nulls;
+CREATE TABLE short (event_time timestamptz);
+INSERT INTO short SELECT event_time FROM ev;
+ALTER TABLE short ADD user_id bigint;
+INSERT INTO short SELECT event_time, user_id FROM ev;
+SELECT differing('short', 'user_id', 'event_time') AS short, differing('short', 'user_id', 'event_time') AS again;
 -- and columns that are in no row
 SELECT max(active), sum(first_seen) FROM growth_accounting('ev', 'tableoid', 'event_time');
 GRANT SELECT (user_id, event_time) ON ev TO growth_reader;

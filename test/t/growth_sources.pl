@@ -145,6 +145,12 @@ my $aggregate = "SELECT growth_agg(days, 'month') FROM";
 like(ask("EXPLAIN (VERBOSE, COSTS OFF) $aggregate kept"), qr/Remote SQL: SELECT ecomsocial\.growth_agg/, 'an aggregate counts there');
 is(ask("$aggregate kept"), ask("$aggregate plain_kept"), 'and says the same');
 
+# a bare scan is done without the executor's nodes, unless somebody looks at their work
+my $logged = -s $node->logfile;
+ask(q{LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on; SET auto_explain.log_analyze = on;
+	  SELECT count(*) FROM growth_accounting('plain', 'user_id', 'event_time', 'month', '2024-01-01', '2024-02-01')});
+like(slurp_file($node->logfile, $logged), qr/Seq Scan on plain .*rows=2000/, 'whoever measures a scan sees its rows');
+
 # rights: of the foreign table here, of the mapping there, of the view's owner or caller
 sub as_reader { return ask("SET ROLE regress_reader; $_[0]", extra_params => [ '-v', 'VERBOSITY=sqlstate' ]); }
 my $total = 'SELECT count(*) > 0, sum(new + first_seen) FROM growth_accounting';
