@@ -140,7 +140,7 @@ note_start(uint64 key, TimestampTz from, bool tried)
 	note->tried = tried;
 }
 
-/* The name of a key among the notes: collisions of 64 bits are not feared */
+/* The name of a key among the notes, however it is spelled: collisions of 64 bits are not feared */
 static uint64
 key_hash(const EcsScd2 *table, const Datum *values)
 {
@@ -154,6 +154,8 @@ key_hash(const EcsScd2 *table, const Datum *values)
 
 		if (column->byval)
 			part = hash_bytes_extended((unsigned char *) &value, sizeof(value), 0);
+		else if (OidIsValid(column->hash_fn.fn_oid))
+			part = DatumGetUInt64(FunctionCall2Coll(unconstify(FmgrInfo *, &column->hash_fn), column->collation, value, UInt64GetDatum(0)));
 		else if (column->len == -1)
 		{
 			struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);

@@ -91,6 +91,8 @@ typedef struct EcsScd2Column
 	const char *equal;			/* OPERATOR(schema.=), NULL where the type has
 								 * none */
 	FmgrInfo	equal_fn;
+	FmgrInfo	hash_fn;		/* of types passed by reference, if there is
+								 * one */
 } EcsScd2Column;
 
 /* Statements that are planned once for a table: see run.c */

@@ -190,7 +190,7 @@ describe_columns(EcsScd2 *table, Relation rel)
 		column->always = att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS;
 		table->nested |= is_nested(att->atttypid);
 		table->statements |= ecs_scd2_find_length(column, &length) && !OidIsValid(length.function);
-		type = lookup_type_cache(att->atttypid, TYPECACHE_EQ_OPR);
+		type = lookup_type_cache(att->atttypid, TYPECACHE_EQ_OPR | TYPECACHE_HASH_EXTENDED_PROC);
 		if (OidIsValid(type->eq_opr))
 		{
 			column->equal = psprintf("OPERATOR(%s.%s)",
@@ -198,6 +198,8 @@ describe_columns(EcsScd2 *table, Relation rel)
 									 get_opname(type->eq_opr));
 			fmgr_info_cxt(get_opcode(type->eq_opr), &column->equal_fn, table->context);
 		}
+		if (!column->byval && OidIsValid(type->hash_extended_proc))
+			fmgr_info_cxt(type->hash_extended_proc, &column->hash_fn, table->context);
 	}
 }
 

@@ -54,6 +54,16 @@ ALTER TYPE place ADD ATTRIBUTE town text;
 SELECT scd2_upsert('located', '{"k": 1, "at": {"street": "a", "town": "t"}}'), scd2_upsert('located', '{"k": 1, "before": [{"street": "b", "town": "t"}]}');
 SELECT k, at, before FROM located_current;
 
+-- A key that is spelled otherwise is the same key: one transaction makes one version.
+CREATE TABLE spelled (n numeric PRIMARY KEY, v text);
+SELECT scd2_enable('spelled', '{n}');
+BEGIN;
+INSERT INTO spelled VALUES (1.0, 'a');
+UPDATE spelled SET n = 1.00, v = 'b' WHERE n = 1;
+UPDATE spelled SET v = 'c' WHERE n = 1;
+COMMIT;
+SELECT n, v FROM spelled;
+
 -- A column that there is not; a time that is none.
 SELECT refusal($$SELECT scd2_upsert('keyed', '{"k": "a", "w": 1}')$$);
 SELECT refusal($$SELECT scd2_upsert('keyed', '{"k": "a", "valid_from": "infinity"}')$$), refusal($$SELECT scd2_upsert('keyed', '{"k": "a", "valid_from": null}')$$);
