@@ -69,6 +69,7 @@ ecs_model_register(PG_FUNCTION_ARGS)
 	Datum		values[MODEL_COLUMNS];
 	bool		nulls[MODEL_COLUMNS] = {false};
 
+	PreventCommandIfReadOnly("model_register()");
 	if (!has_privs_of_role(GetUserId(), rel->rd_rel->relowner))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(rel->rd_rel->relkind), RelationGetRelationName(rel));
 

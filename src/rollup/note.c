@@ -42,6 +42,7 @@
 #include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -230,6 +231,7 @@ note_day(int32 capture, DateADT day)
 	register_callbacks();
 	if (is_noted(&note))
 		return;
+	PreventCommandIfReadOnly("rollup_note()");
 	/* room first: an error here must not leave a note that is not listed */
 	if (touched.count == touched.room)
 		make_room();

@@ -62,6 +62,8 @@ void
 ecs_scd2_begin(EcsScd2Batch *batch, Oid relid, LOCKMODE lock, AclMode needed)
 {
 	memset(batch, 0, sizeof(EcsScd2Batch));
+	PreventCommandIfReadOnly("a write of a versioned table");
+	PreventCommandIfParallelMode("a write of a versioned table");
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),

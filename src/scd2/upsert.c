@@ -241,8 +241,6 @@ apply_event(FunctionCallInfo fcinfo, EcsScd2Batch *batch, EcsScd2Event *event)
 	Oid		   *labels = fcinfo->flinfo->fn_extra;
 	bool		plain = false;
 
-	PreventCommandIfReadOnly("a write of a versioned table");
-	PreventCommandIfParallelMode("a write of a versioned table");
 	if (event->del || !(plain = ecs_scd2_can_write_directly(batch->table, batch->rel) && !OidIsValid(batch->table->remembered)) || !apply_directly(batch, event, &action))
 	{
 		SPI_connect();
