@@ -89,7 +89,11 @@ hex_of(const bytea *sketch)
 	return result;
 }
 
-/* A column of a precision holds sketches of that precision: finer ones are reduced to it */
+/*
+ * A column of a precision holds sketches of that precision: finer ones are reduced
+ * to it.  The modifier need not come from sketch_typmod_in(): who likes can call
+ * these functions with any.
+ */
 static bytea *
 apply_precision(bytea *sketch, int32 precision)
 {
@@ -98,6 +102,7 @@ apply_precision(bytea *sketch, int32 precision)
 
 	if (precision < 0)
 		return sketch;
+	(void) ecs_check_precision(precision);
 	ecs_view_datum(PointerGetDatum(sketch), &view, &scratch);
 	if (view.precision == precision)
 		return sketch;

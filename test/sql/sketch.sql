@@ -99,6 +99,9 @@ SELECT failure('INSERT INTO typed VALUES (ecomsocial.sketch_empty(8))');
 SELECT failure('CREATE TABLE bad (s ecomsocial.sketch(3))');
 SELECT failure('CREATE TABLE bad (s ecomsocial.sketch(10, 11))');
 SELECT failure('SELECT NULL::ecomsocial.sketch(''x'')');
+-- modifiers that no type has
+SELECT n, failure(format('SELECT ecomsocial.sketch_apply_modifier(ecomsocial.sketch_empty(), %s, true)', n)) AS applied,
+       failure(format('SELECT ecomsocial.sketch_in(''\x100b'', 0, %s)', n)) AS read FROM unnest(ARRAY[-1, 0, 3, 19]) n;
 
 -- text form
 SELECT sketch_empty(), sketch_agg(i) FROM generate_series(1, 3) i;
