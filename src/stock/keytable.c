@@ -14,9 +14,9 @@
 static void
 alloc_slots(EcsKeyTable *table, uint32 n)
 {
-	table->slots = ecs_alloc_large(table->context, n * sizeof(EcsKeySlot));
+	table->slots = ecs_alloc_large(table->context, n * sizeof(uint32));
 	table->mask = n - 1;
-	memset(table->slots, 0, n * sizeof(EcsKeySlot));
+	memset(table->slots, 0, n * sizeof(uint32));
 }
 
 /* Aligned to cache lines, of which an entry is a whole number */
@@ -44,74 +44,70 @@ ecs_keys_init(EcsKeyTable *table, const EcsKeyType *type, int width, MemoryConte
 }
 
 static inline void
-enter_slot(EcsKeyTable *table, EcsKeySlot slot)
+enter_slot(EcsKeyTable *table, uint32 hash, uint32 id)
 {
-	uint32		at = slot.hash & table->mask;
+	uint32		at = hash & table->mask;
 
-	while (table->slots[at].id != 0)
+	while (table->slots[at] != 0)
 		at = (at + 1) & table->mask;
-	table->slots[at] = slot;
+	table->slots[at] = (hash & ~table->mask) | id;
 }
 
 /* Room for twice as many keys */
 static void
 grow(EcsKeyTable *table)
 {
-	EcsKeySlot *slots = table->slots;
-	uint32		nslots = table->mask + 1;
 	char	   *entries = table->entries;
 	void	   *entries_memory = table->entries_memory;
-
-	alloc_slots(table, 2 * nslots);
-	for (uint32 i = 0; i < nslots; i++)
-		if (slots[i].id != 0)
-			enter_slot(table, slots[i]);
-	pfree(slots);
 
 	alloc_entries(table, 2 * table->max);
 	memcpy(table->entries, entries, table->used * table->stride);
 	pfree(entries_memory);
+
+	pfree(table->slots);
+	alloc_slots(table, SLOTS_PER_KEY * table->max);
+	for (uint32 id = 1; id <= table->used; id++)
+		enter_slot(table, ecs_keys_entry(table, id)->hash, id);
 }
 
 Size
 ecs_keys_growth(const EcsKeyTable *table)
 {
 	return table->used < table->max ? 0 :
-		2 * table->max * (table->stride + SLOTS_PER_KEY * sizeof(EcsKeySlot));
+		2 * table->max * (table->stride + SLOTS_PER_KEY * sizeof(uint32));
 }
 
 static uint32
 add_key(EcsKeyTable *table, EcsKey key, uint32 hash)
 {
-	EcsKeySlot	slot;
+	uint32		id;
 	EcsKeyEntry *entry;
 	MemoryContext caller;
 
 	if (table->used == table->max)
 		grow(table);
-	slot.hash = hash;
-	slot.id = ++table->used;
-	entry = ecs_keys_entry(table, slot.id);
-	entry->used = 0;
+	id = ++table->used;
+	entry = ecs_keys_entry(table, id);
+	entry->hash = hash;
 	entry->nulls = key.nulls;
+	entry->used = 0;
 	caller = MemoryContextSwitchTo(table->context);
 	ecs_key_copy(table->type, key, entry->values);
 	MemoryContextSwitchTo(caller);
-	enter_slot(table, slot);
-	return slot.id;
+	enter_slot(table, hash, id);
+	return id;
 }
 
 uint32
 ecs_keys_search(EcsKeyTable *table, EcsKey key, uint32 hash)
 {
-	uint32		at = hash & table->mask;
-
-	for (; table->slots[at].id != 0; at = (at + 1) & table->mask)
+	for (uint32 at = hash & table->mask; table->slots[at] != 0; at = (at + 1) & table->mask)
 	{
-		EcsKeySlot	slot = table->slots[at];
+		uint32		id = table->slots[at] & table->mask;
 
-		if (slot.hash == hash && ecs_keys_is(table, slot.id, key))
-			return slot.id;
+		if (((table->slots[at] ^ hash) & ~table->mask) == 0 &&
+			ecs_keys_entry(table, id)->hash == hash && ecs_keys_is(table, id, key))
+			return id;
 	}
 	return add_key(table, key, hash);
 }

@@ -2,12 +2,14 @@
  * keytable.h
  *		A hash table of keys, each with room for its newest cells.
  *
- * Open addressing with linear probing: a slot holds a hash and the number of a
- * key, and the keys stand in an array in the order in which they came.  So a
- * key is found in two steps, and a caller who knows some keys in advance can
- * have both fetched into the processor's cache meanwhile: the slot, by
- * ecs_keys_fetch_slot(), then the key, by ecs_keys_fetch(), which guesses its
- * number from the hash.
+ * Open addressing with linear probing: a slot holds the number of a key, and the
+ * keys stand in an array in the order in which they came.  So a key is found in
+ * two steps, and a caller who knows some keys in advance can have both fetched
+ * into the processor's cache meanwhile: the slot, by ecs_keys_fetch_slot(), then
+ * the key, by ecs_keys_fetch(), which guesses its number from the hash.
+ *
+ * The number of a key is less than that of the slots.  The bits that are left in
+ * a slot are those of the hash that do not tell the place of the slot.
  */
 #ifndef ECS_KEYTABLE_H
 #define ECS_KEYTABLE_H
@@ -19,23 +21,18 @@
 /* A key in the table; its values follow, and then its room */
 typedef struct EcsKeyEntry
 {
-	uint32		nulls;
-	uint32		used;			/* of the room */
+	uint32		hash;
+	uint16		nulls;
+	uint16		used;			/* of the room */
 	Datum		values[FLEXIBLE_ARRAY_MEMBER];
 } EcsKeyEntry;
-
-typedef struct EcsKeySlot
-{
-	uint32		hash;
-	uint32		id;				/* counts from 1; 0 is an empty slot */
-} EcsKeySlot;
 
 typedef struct EcsKeyTable
 {
 	const EcsKeyType *type;
 	MemoryContext context;
-	EcsKeySlot *slots;
-	uint32		mask;
+	uint32	   *slots;			/* 0 is an empty one */
+	uint32		mask;			/* of a key's number, and of a slot's */
 	uint32		used;
 	uint32		max;
 	Size		stride;			/* of an entry, in cache lines */
@@ -104,8 +101,9 @@ ecs_keys_fetch(const EcsKeyTable *table, uint32 hash)
 	uint32		at = hash & table->mask;
 	uint32		id;
 
-	while ((id = table->slots[at].id) != 0 && table->slots[at].hash != hash)
+	while (table->slots[at] != 0 && ((table->slots[at] ^ hash) & ~table->mask) != 0)
 		at = (at + 1) & table->mask;
+	id = table->slots[at] & table->mask;
 	if (id != 0)
 		ecs_fetch_entry(table, id);
 	return id;

@@ -32,6 +32,7 @@ ecs_ledger_create(int nkeys, const Oid *types, const Oid *collations, bool is_nu
 	ledger->is_numeric = is_numeric;
 	ledger->context = CurrentMemoryContext;
 	ecs_key_type_init(&ledger->type, nkeys, types, collations);
+	ledger->waits = ledger->type.plain && !is_numeric;
 	ecs_batch_init(&ledger->batch, &ledger->type, is_numeric, limit);
 	ecs_runs_init(&ledger->runs, &ledger->type, is_numeric, limit);
 	if (is_numeric)
@@ -63,47 +64,43 @@ nth_pending(EcsLedger *ledger, uint64 i)
 	return &ledger->pending[i % ECS_PENDING];
 }
 
-/* Make the ring ready for one more movement */
+/* The movement that was filled in waits until the ring is full; the one before half of the ring is looked up */
 static inline void
 advance_pending(EcsLedger *ledger)
 {
-	uint64		i = ledger->npending++;
+	uint64		n = ++ledger->npending;
 
-	if (i >= ECS_PENDING)
-		enter(ledger, nth_pending(ledger, i));	/* the oldest one */
-	if (i >= ECS_PENDING / 2)
+	if (n >= ECS_PENDING / 2)
 	{
-		EcsPending *half = nth_pending(ledger, i - ECS_PENDING / 2);
+		EcsPending *half = nth_pending(ledger, n - ECS_PENDING / 2);
 
 		half->guess = ecs_keys_fetch(&ledger->batch.keys, half->hash);
 	}
+	if (n >= ECS_PENDING)
+		enter(ledger, nth_pending(ledger, n));	/* the oldest one, whose place
+												 * is next */
 }
 
 void
-ecs_ledger_add(EcsLedger *ledger, Datum *values, uint32 nulls, EcsCell cell)
+ecs_ledger_add(EcsLedger *ledger)
 {
-	EcsPending *pending = nth_pending(ledger, ledger->npending);
-	bool		waits = ledger->type.plain && !ledger->is_numeric;
-	uint32		hash = ecs_key_prepare(&ledger->type, values, nulls);
+	EcsPending *pending = ecs_ledger_pending(ledger);
 
-	if (waits)
-	{
-		advance_pending(ledger);
-		ecs_keys_fetch_slot(&ledger->batch.keys, hash);
-	}
-	memcpy(pending->values, values, sizeof(pending->values));
-	pending->nulls = nulls;
-	pending->hash = hash;
+	pending->hash = ecs_key_prepare(&ledger->type, pending->values, pending->nulls);
 	pending->guess = 0;
-	pending->cell = cell;
-	if (!waits)
+	if (!ledger->waits)
+	{
 		enter(ledger, pending);
+		return;
+	}
+	ecs_keys_fetch_slot(&ledger->batch.keys, pending->hash);
+	advance_pending(ledger);
 }
 
 void
 ecs_ledger_finish(EcsLedger *ledger)
 {
-	for (uint64 i = ledger->npending - Min(ledger->npending, ECS_PENDING); i < ledger->npending; i++)
+	for (uint64 i = ledger->npending - Min(ledger->npending, ECS_PENDING - 1); i < ledger->npending; i++)
 		enter(ledger, nth_pending(ledger, i));
 	if (ledger->runs.n > 0)
 	{

@@ -2,8 +2,9 @@
  * ledger.h
  *		Running balances of signed movements, per key and day.
  *
- * A ledger is filled with movements in any order by ecs_ledger_add(), closed by
- * ecs_ledger_finish(), and then read once, in the order of key and day.
+ * A ledger is filled with movements in any order, each by ecs_ledger_pending()
+ * and ecs_ledger_add(), closed by ecs_ledger_finish(), and then read once, in the
+ * order of key and day.
  */
 #ifndef ECS_LEDGER_H
 #define ECS_LEDGER_H
@@ -14,9 +15,9 @@
 typedef struct EcsPending
 {
 	Datum		values[ECS_KEY_COLUMNS];
-	EcsCell		cell;
-	uint32		hash;
 	uint32		nulls;
+	uint32		hash;
+	EcsCell		cell;
 	uint32		guess;			/* of the key's number, or 0 */
 } EcsPending;
 
@@ -26,9 +27,10 @@ typedef struct EcsLedger
 {
 	EcsKeyType	type;
 	bool		is_numeric;
+	bool		waits;			/* movements wait in the ring */
 	MemoryContext context;		/* for what lives as long as the ledger */
 	EcsPending	pending[ECS_PENDING];
-	uint64		npending;		/* that there have been */
+	uint64		npending;		/* that there have been; one place is free */
 	EcsBatch	batch;
 	EcsRuns		runs;			/* where memory did not suffice */
 
@@ -59,11 +61,17 @@ extern EcsLedger *ecs_ledger_create(int nkeys, const Oid *types, const Oid *coll
 									bool is_numeric, Size limit);
 
 /*
- * Adds a movement; there are ECS_KEY_COLUMNS values, of which the first are the
- * key, and nulls has a bit for each that is NULL.  Values may be changed; what
- * they and a numeric point to is copied.
+ * Where the next movement is to be filled in: the values of the key, its nulls,
+ * a bit for each, and the cell.
  */
-extern void ecs_ledger_add(EcsLedger *ledger, Datum *values, uint32 nulls, EcsCell cell);
+static inline EcsPending *
+ecs_ledger_pending(EcsLedger *ledger)
+{
+	return &ledger->pending[ledger->npending % ECS_PENDING];
+}
+
+/* Adds it; what its values and a numeric point to is copied */
+extern void ecs_ledger_add(EcsLedger *ledger);
 
 extern void ecs_ledger_finish(EcsLedger *ledger);
 extern bool ecs_ledger_next(EcsLedger *ledger, EcsLedgerRow *row);

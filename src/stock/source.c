@@ -287,23 +287,22 @@ take_row(TupleTableSlot *slot, void *state)
 	const Reader *reader = state;
 	const int  *places = reader->source->places;
 	const int  *rest = places + reader->nkeys;	/* time, quantity, stocktake */
-	Datum		key[ECS_KEY_COLUMNS] = {0};
-	uint32		nulls = 0;
+	EcsPending *movement = ecs_ledger_pending(reader->ledger);
 	bool		counted;
-	EcsCell		cell;
 
 	slot_getsomeattrs(slot, reader->row_length);
 	if (slot->tts_isnull[rest[0]] || slot->tts_isnull[rest[1]])
 		return;					/* nothing that moved, or at no time */
+	movement->nulls = 0;
 	for (int i = 0; i < reader->nkeys; i++)
 	{
-		key[i] = slot->tts_values[places[i]];
-		nulls |= (uint32) slot->tts_isnull[places[i]] << i;
+		movement->values[i] = slot->tts_values[places[i]];
+		movement->nulls |= (uint32) slot->tts_isnull[places[i]] << i;
 	}
 	counted = reader->timed && !slot->tts_isnull[rest[2]] && is_stocktake(reader, slot->tts_values[rest[2]]);
-	cell.at = find_at(reader, slot->tts_values[rest[0]], counted);
-	cell.quantity = find_quantity(reader, slot->tts_values[rest[1]]);
-	ecs_ledger_add(reader->ledger, key, nulls, cell);
+	movement->cell.at = find_at(reader, slot->tts_values[rest[0]], counted);
+	movement->cell.quantity = find_quantity(reader, slot->tts_values[rest[1]]);
+	ecs_ledger_add(reader->ledger);
 }
 
 EcsLedger *
