@@ -1,38 +1,33 @@
 -- Stock that is kept: the tables of a stock, and the functions that read them.
 
-CREATE FUNCTION stock_create(events regclass, key name[], time_column name, quantity name,
-							 type_column name DEFAULT NULL, stocktake text DEFAULT 'stocktake',
-							 snapshots regclass DEFAULT NULL, snapshot_period period DEFAULT 'day',
-							 time_zone text DEFAULT 'UTC', prefix name DEFAULT 'inventory')
-RETURNS regclass
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+CREATE FUNCTION stock_fits_snapshots(events regclass, key name[], snapshots regclass) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT types[1] = 'date'::regtype AND names[2:n - 1] = key AND types[2:n - 1] = key_types
+		AND types[n] IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'numeric'::regtype)
+		AND EXISTS (SELECT FROM pg_index i WHERE indrelid = snapshots AND indisunique AND indimmediate AND indpred IS NULL
+			AND (SELECT array_agg(coalesce(attname, '') ORDER BY attname)
+				 FROM unnest((indkey::int2[])[0:indnkeyatts - 1]) number LEFT JOIN pg_attribute ON attrelid = snapshots AND attnum = number)
+				= (SELECT array_agg(name ORDER BY name) FROM unnest(names[:n - 1]) name))
+	FROM (SELECT array_agg(attname ORDER BY attnum) AS names, array_agg(atttypid ORDER BY attnum) AS types, count(*)::integer AS n
+		  FROM pg_attribute WHERE attrelid = snapshots AND attnum > 0 AND NOT attisdropped) s,
+		(SELECT array_agg(atttypid ORDER BY place) AS key_types
+		 FROM unnest(key) WITH ORDINALITY u(name, place) JOIN pg_attribute ON attrelid = events AND attname = name) k;
+END;
+COMMENT ON FUNCTION stock_fits_snapshots(regclass, name[], regclass) IS
+'internal: whether the columns of a table are a date, the key of the events, and a quantity, and a unique index is on all but the last';
+
+CREATE FUNCTION stock_check_arguments(events regclass, key name[], time_column name, quantity name, type_column name,
+									  snapshots regclass, time_zone text, prefix name) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	reserved CONSTANT name[] := '{day,change,balance,counted,value,base,counts,old_change,old_balance,old_counted,first_day,until_day,from_day,line,snapshot_date,on_hand,at,moved,quantity,count_moved}';
-	in_schema text;
-	changes text;
-	computed text;
-	k text;					-- the key columns; with their types; and with their collations; their types; and those of c equal to the arguments of on_hand
-	typed_k text;
-	collated_k text;
-	types text;
-	same_key text;
-	number text;			-- the type of balances
-	is_zoned boolean;
-	moved text;				-- the instant of an event
-	at_date text;			-- the local date and the day of the argument of on_hand; which events are of that day
-	at_day text;
-	of_day text;
-	counted text;
+	longest CONSTANT integer := 63 - length('_snapshot_computed');
 	bad name;
-	one_key boolean;
-	reader text;
 BEGIN
-	IF events IS NULL OR key IS NULL OR time_column IS NULL OR quantity IS NULL OR stocktake IS NULL
-		OR snapshot_period IS NULL OR time_zone IS NULL OR prefix IS NULL THEN
-		RAISE EXCEPTION 'only type_column and snapshots may be null' USING ERRCODE = 'null_value_not_allowed';
-	END IF;
 	SELECT c INTO bad FROM unnest(key || time_column || quantity || type_column) c
 	WHERE c IS NOT NULL AND NOT EXISTS (SELECT FROM pg_attribute a
 		WHERE a.attrelid = events AND a.attname = c AND a.attnum > 0 AND NOT a.attisdropped);
@@ -51,7 +46,63 @@ BEGIN
 		RAISE EXCEPTION 'type of column "%" is not built in', bad
 			USING ERRCODE = 'feature_not_supported', HINT = 'Use a view on the events that casts it.';
 	END IF;
-	PERFORM now() AT TIME ZONE time_zone;
+	SELECT attname INTO bad FROM pg_attribute
+	WHERE attrelid = events AND (attname = time_column AND atttypid NOT IN ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)
+		OR attname = quantity AND atttypid NOT IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'numeric'::regtype));
+	IF FOUND THEN
+		RAISE EXCEPTION 'column "%" of relation % has an unsuitable type', bad, events
+			USING ERRCODE = 'datatype_mismatch',
+				DETAIL = 'The time must be timestamptz, timestamp or date, the quantity smallint, integer, bigint or numeric.',
+				HINT = 'Use a view on the events that casts it.';
+	END IF;
+	IF snapshots IS NOT NULL AND NOT ecomsocial.stock_fits_snapshots(events, key, snapshots) THEN
+		RAISE EXCEPTION 'table % does not fit for snapshots of %', snapshots, events
+			USING ERRCODE = 'datatype_mismatch',
+				DETAIL = 'Its columns must be a date, the key columns under their names and of their types, and a quantity (smallint, integer, bigint or numeric), with a unique index on the date and the key.';
+	END IF;
+	IF octet_length(prefix) > longest THEN
+		RAISE EXCEPTION 'prefix "%" is too long', prefix
+			USING ERRCODE = 'name_too_long', DETAIL = format('It can have %s bytes, so that the names that begin with it are not cut off.', longest);
+	END IF;
+	-- a time zone that a ledger takes
+	PERFORM FROM ecomsocial.stock_ledger(NULL::record, 'SELECT now(), 1 WHERE false', time_zone) AS l(day date, change bigint, balance bigint);
+END
+$$;
+COMMENT ON FUNCTION stock_check_arguments(regclass, name[], name, name, name, regclass, text, name) IS
+'internal: errors where stock_create() cannot do with what it is told';
+
+CREATE FUNCTION stock_create(events regclass, key name[], time_column name, quantity name,
+							 type_column name DEFAULT NULL, stocktake text DEFAULT 'stocktake',
+							 snapshots regclass DEFAULT NULL, snapshot_period period DEFAULT 'day',
+							 time_zone text DEFAULT 'UTC', prefix name DEFAULT 'inventory')
+RETURNS regclass
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	in_schema text;
+	changes text;
+	computed text;
+	k text;					-- the key columns; with their types; and with their collations; their types; and those of c equal to the arguments of on_hand
+	typed_k text;
+	collated_k text;
+	types text;
+	same_key text;
+	number text;			-- the type of balances
+	is_zoned boolean;
+	moved text;				-- the instant of an event
+	at_date text;			-- the local date and the day of the argument of on_hand; which events are of that day
+	at_day text;
+	of_day text;
+	counted text;
+	one_key boolean;
+	reader text;
+BEGIN
+	IF events IS NULL OR key IS NULL OR time_column IS NULL OR quantity IS NULL OR stocktake IS NULL
+		OR snapshot_period IS NULL OR time_zone IS NULL OR prefix IS NULL THEN
+		RAISE EXCEPTION 'only type_column and snapshots may be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	PERFORM ecomsocial.stock_check_arguments(events, key, time_column, quantity, type_column, snapshots, time_zone, prefix);
 
 	SELECT format('%I', nspname) INTO in_schema
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = events;

@@ -214,6 +214,24 @@ SELECT stock_create('inventory_event', '{store_id}', 'event_time', 'quantity_cha
 CREATE DOMAIN moment_of AS timestamptz;
 CREATE TABLE domains (at moment_of, item integer, quantity integer);
 SELECT stock_create('domains', '{item}', 'at', 'quantity', prefix => 'thing');
+SELECT stock_create('inventory_event', '{store_id}', 'event_type', 'quantity_change', prefix => 'thing');
+SELECT stock_create('inventory_event', '{store_id}', 'event_time', 'event_type', prefix => 'thing');
+SELECT stock_create('inventory_event', '{store_id}', 'event_time', 'quantity_change', prefix => 'thing', time_zone => 'CET');
+SELECT stock_create('inventory_event', '{store_id}', 'event_time', 'quantity_change', prefix => repeat('x', 46)::name);
+-- tables that do not fit for snapshots: a column too many, another order, another type of the key or of the quantity, no unique index, one of some rows, one of more columns
+CREATE TABLE unfit_1 (day date, store_id bigint, quantity bigint, note text, PRIMARY KEY (day, store_id));
+CREATE TABLE unfit_2 (store_id bigint, day date, quantity bigint, PRIMARY KEY (day, store_id));
+CREATE TABLE unfit_3 (day date, store_id integer, quantity bigint, PRIMARY KEY (day, store_id));
+CREATE TABLE unfit_4 (day date, store_id bigint, quantity real, PRIMARY KEY (day, store_id));
+CREATE TABLE unfit_5 (day date, store_id bigint, quantity bigint);
+CREATE TABLE unfit_6 (day date, store_id bigint, quantity bigint);
+CREATE UNIQUE INDEX ON unfit_6 (day, store_id) WHERE quantity <> 0;
+CREATE TABLE unfit_7 (day date, store_id bigint, quantity bigint, PRIMARY KEY (day, store_id, quantity));
+CREATE TABLE fit (gone text, day date, store_id bigint, quantity integer);
+ALTER TABLE fit DROP gone;
+CREATE UNIQUE INDEX ON fit (store_id, day) INCLUDE (quantity);
+SELECT r, stock_fits_snapshots('inventory_event', '{store_id}', r::regclass) FROM unnest('{unfit_1,unfit_2,unfit_3,unfit_4,unfit_5,unfit_6,unfit_7,fit,inventory_snapshot}'::text[]) r;
+SELECT stock_create('inventory_event', '{store_id}', 'event_time', 'quantity_change', snapshots => 'unfit_7', prefix => 'thing');
 SET search_path = ecomsocial;
 DROP SCHEMA ecommerce CASCADE;
 
@@ -336,6 +354,30 @@ SELECT pg_relation_size('thing_change') / current_setting('block_size')::int > 1
 FROM generate_series(0, 12) i;
 SET search_path = ecomsocial;
 DROP SCHEMA pages CASCADE;
+
+-- After the extension was dropped and created, kept stock is made again, and knows which snapshots were loaded
+CREATE SCHEMA again;
+SET search_path = again, ecomsocial;
+CREATE TABLE event (day date, item bigint, quantity integer);
+CREATE TABLE level (day date, item bigint, quantity bigint, PRIMARY KEY (day, item));
+INSERT INTO event SELECT date '2024-01-01' + i, i % 3, 1 FROM generate_series(0, 5) i;
+INSERT INTO level VALUES ('2024-01-04', 0, 99);
+SELECT stock_create('event', '{item}', 'day', 'quantity', snapshots => 'level', prefix => 'thing');
+SELECT * FROM thing_refresh(through => '2024-01-06');
+CREATE TABLE level_before AS TABLE level;
+BEGIN;
+DROP EXTENSION ecomsocial CASCADE;
+CREATE EXTENSION ecomsocial;
+SET search_path = again, ecomsocial;
+CREATE TEMP TABLE kept AS TABLE thing_snapshot_computed;
+DROP TABLE thing_change, thing_snapshot_computed CASCADE;
+SELECT stock_create('event', '{item}', 'day', 'quantity', snapshots => 'level', prefix => 'thing');
+INSERT INTO thing_snapshot_computed TABLE kept;
+SELECT * FROM thing_refresh(through => '2024-01-06');
+SELECT count(*) AS differ FROM ((TABLE level EXCEPT TABLE level_before) UNION ALL (TABLE level_before EXCEPT TABLE level)) d;
+ROLLBACK;
+SET search_path = ecomsocial;
+DROP SCHEMA again CASCADE;
 
 -- Dates, numerics, month ends, no stocktakes, and names that need quotes
 CREATE SCHEMA "Other ""one""";
