@@ -4,11 +4,10 @@
  *
  * Each source carries AFTER ROW triggers for INSERT, UPDATE and DELETE whose
  * WHEN clause is rollup_note(capture, NEW.column).  The clause does the work: it
- * adds the day to the set of (capture, day) that this backend keeps for its
- * transaction, and is never true, so that no event is queued, no trigger is
- * called, a COPY keeps its multi-insert path, and a row costs one function call
- * that compares its time with the stretch of the row before.  Before commit or
- * prepare the set goes to the table rollup_log (log.c).
+ * adds the day to the set that this backend keeps for its transaction (notes.c),
+ * and is never true, so that no event is queued, no trigger is called, a COPY
+ * keeps its multi-insert path, and a row costs one function call that compares
+ * its time with the stretch of the row before.
  *
  * Row triggers, because they are cloned to every partition, present and future,
  * fire for DML on a leaf and, being ENABLE ALWAYS, in a logical apply worker.
@@ -20,10 +19,6 @@
  * TABLE trigger 1.3 to 1.7, BEFORE ROW 1.4 to 1.7, AFTER ROW 1.5 to 1.9, the
  * first two because they end multi-insert).  A single-row INSERT pays for reading
  * and preparing the clause anew, as every statement does.
- *
- * Subtransactions.  A note belongs to the subtransaction that made it.  Ids of
- * subtransactions grow, so what a subtransaction and its children noted is a
- * suffix of the list: given to the parent at its end, forgotten if it aborts.
  *
  * The zone of a capture is read once in a backend: it never changes, and numbers
  * of captures are never used again.  What is kept is thrown away when that table
@@ -38,11 +33,7 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "commands/trigger.h"
-#include "common/hashfn.h"
-#include "funcapi.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -57,43 +48,6 @@
 PG_FUNCTION_INFO_V1(ecs_rollup_note_instant);
 PG_FUNCTION_INFO_V1(ecs_rollup_note_day);
 PG_FUNCTION_INFO_V1(ecs_rollup_trigger);
-PG_FUNCTION_INFO_V1(ecs_rollup_unwritten);
-
-typedef struct NoteEntry
-{
-	EcsNote		note;
-	char		status;			/* used by simplehash */
-} NoteEntry;
-
-#define SH_PREFIX notes
-#define SH_ELEMENT_TYPE NoteEntry
-#define SH_KEY_TYPE EcsNote
-#define SH_KEY note
-#define SH_HASH_KEY(tb, key) hash_combine(murmurhash32((uint32) (key).capture), murmurhash32((uint32) (key).day))
-#define SH_EQUAL(tb, a, b) ((a).capture == (b).capture && (a).day == (b).day)
-#define SH_SCOPE static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
-
-/*
- * The notes in the order in which they were made, and once they are too many to
- * be searched one by one, the set of them.
- */
-#define SEARCHED_NOTES	16
-
-typedef struct NoteSet
-{
-	EcsListedNote *list;
-	int			count;
-	int			room;			/* 0: no memory is held */
-	notes_hash *set;
-} NoteSet;
-
-static NoteSet touched;
-
-/* Changes whenever notes are forgotten, so that nobody trusts an old answer */
-static uint64 generation = 1;
 
 /* What a backend knows of a capture; never freed, fn_extra points at it */
 typedef struct CaptureState
@@ -122,124 +76,6 @@ at_invalidation(Datum arg, Oid relid)
 	capture_relid = InvalidOid;
 	for (CaptureState *state = captures; state != NULL; state = state->next)
 		state->valid = false;
-}
-
-static void
-forget_all(void)
-{
-	memset(&touched, 0, sizeof(touched));
-	generation++;
-}
-
-static void
-at_xact(XactEvent event, void *arg)
-{
-	(void) arg;
-	if (touched.room == 0)
-		return;
-	switch (event)
-	{
-		case XACT_EVENT_PRE_COMMIT:
-		case XACT_EVENT_PRE_PREPARE:
-			if (touched.count > 0)
-				ecs_log_write(touched.list, touched.count, event == XACT_EVENT_PRE_PREPARE);
-			break;
-		case XACT_EVENT_COMMIT:
-		case XACT_EVENT_ABORT:
-		case XACT_EVENT_PREPARE:
-			forget_all();
-			break;
-		default:
-			break;
-	}
-}
-
-static void
-at_subxact(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
-{
-	(void) arg;
-	if (event == SUBXACT_EVENT_COMMIT_SUB)
-	{
-		for (int i = touched.count; i-- > 0 && touched.list[i].subid >= subid;)
-			touched.list[i].subid = parent;
-	}
-	else if (event == SUBXACT_EVENT_ABORT_SUB)
-	{
-		while (touched.count > 0 && touched.list[touched.count - 1].subid >= subid)
-		{
-			touched.count--;
-			if (touched.set != NULL)
-				notes_delete(touched.set, touched.list[touched.count].note);
-		}
-		generation++;
-	}
-}
-
-static void
-register_callbacks(void)
-{
-	static bool registered = false;
-
-	if (registered)
-		return;
-	RegisterXactCallback(at_xact, NULL);
-	RegisterSubXactCallback(at_subxact, NULL);
-	CacheRegisterRelcacheCallback(at_invalidation, (Datum) 0);
-	registered = true;
-}
-
-static bool
-is_noted(const EcsNote *note)
-{
-	if (touched.set != NULL)
-		return notes_lookup(touched.set, *note) != NULL;
-	for (int i = 0; i < touched.count; i++)
-	{
-		if (touched.list[i].note.capture == note->capture && touched.list[i].note.day == note->day)
-			return true;
-	}
-	return false;
-}
-
-/* Memory goes with TopTransactionContext */
-static void
-make_room(void)
-{
-	bool		found;
-
-	if (touched.room == 0)
-	{
-		touched.list = MemoryContextAlloc(TopTransactionContext, SEARCHED_NOTES * sizeof(EcsListedNote));
-		touched.room = SEARCHED_NOTES;
-		return;
-	}
-	touched.list = repalloc_huge(touched.list, 2 * (Size) touched.room * sizeof(EcsListedNote));
-	touched.room *= 2;
-	if (touched.set != NULL)
-		return;
-	touched.set = notes_create(TopTransactionContext, touched.room, NULL);
-	for (int i = 0; i < touched.count; i++)
-		(void) notes_insert(touched.set, touched.list[i].note, &found);
-}
-
-static void
-note_day(int32 capture, DateADT day)
-{
-	EcsNote		note = {capture, day};
-	bool		found;
-
-	register_callbacks();
-	if (is_noted(&note))
-		return;
-	PreventCommandIfReadOnly("rollup_note()");
-	/* room first: an error here must not leave a note that is not listed */
-	if (touched.count == touched.room)
-		make_room();
-	if (touched.set != NULL)
-		(void) notes_insert(touched.set, note, &found);
-	touched.list[touched.count].note = note;
-	touched.list[touched.count].subid = GetCurrentSubTransactionId();
-	touched.count++;
 }
 
 /* Read the zone of a capture from the registry */
@@ -280,11 +116,14 @@ load_capture(CaptureState *state)
 static CaptureState *
 find_capture(FmgrInfo *flinfo, int32 id)
 {
+	static bool registered = false;
 	CaptureState *state = flinfo->fn_extra;
 
 	if (likely(state != NULL && state->id == id && state->valid))
 		return state;
-	register_callbacks();
+	if (!registered)
+		CacheRegisterRelcacheCallback(at_invalidation, (Datum) 0);
+	registered = true;
 	for (state = captures; state != NULL && state->id != id; state = state->next)
 		;
 	if (state == NULL)
@@ -307,7 +146,7 @@ note_instant(FmgrInfo *flinfo, int32 capture, TimestampTz instant)
 
 	if (likely(instant >= state->from && instant < state->until))
 	{
-		if (likely(state->generation == generation))
+		if (likely(state->generation == ecs_notes_generation))
 			return;
 	}
 	else if (TIMESTAMP_NOT_FINITE(instant))
@@ -319,8 +158,8 @@ note_instant(FmgrInfo *flinfo, int32 capture, TimestampTz instant)
 		ecs_instant_day(&state->zone, instant, &state->day, &state->from, &state->until);
 	}
 	state->generation = 0;
-	note_day(capture, state->day);
-	state->generation = generation;
+	ecs_notes_add(capture, state->day);
+	state->generation = ecs_notes_generation;
 }
 
 /* rollup_note(capture, at [, new_at]) → false.  No time lies in no bucket. */
@@ -339,7 +178,7 @@ ecs_rollup_note_day(PG_FUNCTION_ARGS)
 {
 	for (int i = 1; i < PG_NARGS(); i++)
 		if (!PG_ARGISNULL(0) && !PG_ARGISNULL(i) && !DATE_NOT_FINITE(PG_GETARG_DATEADT(i)))
-			note_day(find_capture(fcinfo->flinfo, PG_GETARG_INT32(0))->id, PG_GETARG_DATEADT(i));
+			ecs_notes_add(find_capture(fcinfo->flinfo, PG_GETARG_INT32(0))->id, PG_GETARG_DATEADT(i));
 	PG_RETURN_BOOL(false);
 }
 
@@ -352,21 +191,4 @@ ecs_rollup_trigger(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("rollup_trigger() can only be called as a trigger")));
 	return PointerGetDatum(NULL);
-}
-
-/* rollup_unwritten() → setof (capture, day): noted by the current transaction */
-Datum
-ecs_rollup_unwritten(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-
-	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < touched.count; i++)
-	{
-		Datum		values[2] = {Int32GetDatum(touched.list[i].note.capture), DateADTGetDatum(touched.list[i].note.day)};
-		bool		nulls[2] = {false, false};
-
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-	}
-	return (Datum) 0;
 }

@@ -53,6 +53,10 @@ typedef struct EcsListedNote
 	SubTransactionId subid;
 } EcsListedNote;
 
+/* notes.c: the set of them */
+extern uint64 ecs_notes_generation;
+extern void ecs_notes_add(int32 capture, DateADT day);
+
 /* log.c: notes that are committed */
 extern void ecs_log_write(const EcsListedNote *notes, int count, bool preparing);
 extern void ecs_log_settle(void);

@@ -174,7 +174,30 @@ BEGIN
 END $$;
 SELECT capture, day FROM rollup_log WHERE day >= '2024-07-01' ORDER BY 1, 2;
 BEGIN; INSERT INTO sale VALUES (50, '2024-08-01', 1); ROLLBACK;
+SELECT * FROM rollup_unwritten();
 SELECT count(*) FROM rollup_log WHERE day = '2024-08-01';
+-- by instants: a day that was noted, rolled back and touched again, among few and among many
+CREATE TABLE moment (at timestamptz);
+SELECT rollup_create('moments', '{moment}', '{at}', 'SELECT count(*) AS n FROM moment WHERE at >= $1 AND at < $2 HAVING count(*) > 0');
+BEGIN;
+SAVEPOINT a;
+INSERT INTO moment VALUES ('2024-06-01 12:00 UTC');
+ROLLBACK TO a;
+INSERT INTO moment VALUES ('2024-06-01 13:00 UTC');
+INSERT INTO moment SELECT timestamptz '2024-07-01 12:00 UTC' + i * interval '1 day' FROM generate_series(1, 20) i;
+SAVEPOINT b;
+SAVEPOINT c;
+INSERT INTO moment VALUES ('2024-08-01 12:00 UTC');
+RELEASE c;
+INSERT INTO moment VALUES ('2024-08-02 12:00 UTC');
+SELECT count(*), max(day) FROM rollup_unwritten();
+ROLLBACK TO b;
+SELECT count(*), max(day) FROM rollup_unwritten();
+INSERT INTO moment VALUES ('2024-08-01 13:00 UTC');
+COMMIT;
+SELECT count(*), count(DISTINCT day), min(day), max(day) FROM rollup_log WHERE capture = (SELECT capture FROM rollup_capture WHERE source = 'moment'::regclass);
+SELECT rollup_drop('moments');
+DROP TABLE moment;
 CALL rollup_refresh('sales');
 SELECT count(*) FROM ((TABLE sales EXCEPT SELECT day, sum(amount) FROM sale WHERE isfinite(day) GROUP BY 1)
 	UNION ALL (SELECT day, sum(amount) FROM sale WHERE isfinite(day) GROUP BY 1 EXCEPT TABLE sales)) d;
