@@ -460,6 +460,9 @@ CALL refresh_model('shop');
 SELECT rollup_detach('zoned', '2024-02-01');
 CALL refresh_model('shop');
 SELECT u.bucket, u.n AS utc, t.n AS tokyo FROM zoned_utc u FULL JOIN zoned_tokyo t USING (bucket) ORDER BY 1;
+CREATE TABLE zoned_1_new PARTITION OF zoned_1 FOR VALUES IN ('new');	-- which no refresh has seen
+SELECT rollup_detach('zoned', '2024-02-02');
+CALL refresh_model('shop');
 SELECT rollup_detach('zoned', '2024-02-02');
 CALL refresh_model('shop');
 SELECT u.bucket, u.n AS utc, t.n AS tokyo FROM zoned_utc u FULL JOIN zoned_tokyo t USING (bucket) ORDER BY 1;
