@@ -11,7 +11,7 @@
  * holds a lock that waits for all writers of the table, so when ours is granted,
  * whatever was written unseen is committed or rolled back, and whatever is
  * written later is noted.  The triggers have another fingerprint afterwards
- * (leaves.c), so that the refresh then computes all buckets of these leaves: it
+ * (leaf.c), so that the refresh then computes all buckets of these leaves: it
  * needs nothing from the transaction that healed, and a crash between the two
  * does no harm.
  */

@@ -99,6 +99,9 @@ extern void ecs_capture_heal(const EcsCapture *capture);
 extern void ecs_capture_drop_unused(const EcsCapture *capture);
 extern void ecs_forget_dropped(void);
 
+/* leaf.c: the leaves as they are now are known */
+extern void ecs_leaves_record(const EcsCapture *capture);
+
 /* leaves.c: what triggers cannot see, found by comparing the catalog */
 typedef enum EcsLeaves
 {
@@ -108,7 +111,6 @@ typedef enum EcsLeaves
 } EcsLeaves;
 
 extern EcsLeaves ecs_leaves_compare(const EcsCapture *capture, Oid *blind);
-extern void ecs_leaves_record(const EcsCapture *capture);
 extern void ecs_leaves_mark_changes(const EcsCapture *capture);
 
 /* bounds.c */
