@@ -229,7 +229,7 @@ COMMENT ON OPERATOR CLASS sketch_ops USING hash IS 'equality by bytes';
 COMMENT ON OPERATOR FAMILY sketch_ops USING hash IS 'equality by bytes';
 
 -- Aggregates.  SSPACE is the state of a group of some fifty elements: it starts
--- at 32 bytes and ends at twice the registers.
+-- at 32 bytes and ends at 2 kB at the default precision, or 4 kB for unions.
 
 CREATE FUNCTION sketch_state_combine(sketch_state, sketch_state) RETURNS sketch_state
     AS 'MODULE_PATHNAME', 'ecs_sketch_combine' LANGUAGE c IMMUTABLE PARALLEL SAFE;

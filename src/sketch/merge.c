@@ -115,11 +115,14 @@ ecs_state_fit(EcsState *state, int precision, EcsFlavour flavour, EcsForm form)
 			state->precision = precision;
 		return form == ECS_TOKENS && state->count <= ecs_token_limit(state->precision);
 	}
+	if (state->form == ECS_NARROW)
+		return form == ECS_TOKENS && precision >= state->precision;
 	finer = precision < state->precision;
 	if (finer)
 	{
 		ecs_state_settle(state);
 		ecs_state_registers(state)->idle_bits = 0;
+		ecs_state_registers(state)->reached = 0;
 		reduce_in_place(ecs_state_registers(state)->reg, state->precision, precision);
 		state->precision = precision;
 	}

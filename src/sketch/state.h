@@ -50,7 +50,8 @@ typedef enum EcsFlavour
 typedef enum EcsForm
 {
 	ECS_TOKENS,
-	ECS_REGISTERS
+	ECS_REGISTERS,
+	ECS_NARROW					/* registers of 7 bits, in states only */
 } EcsForm;
 
 /*
@@ -87,15 +88,23 @@ typedef struct EcsState
  * processor's nearer caches when its next row comes.  So a new token is put down
  * beside the header, in the same cache line.  When no more fit, they move to a log
  * behind the registers, and when that is full all are added to the registers, which
- * so are fetched once for hundreds of tokens.  Up to precision 12 the log is memory
- * that would be lost otherwise: it fills what remains up to a power of two.
- * Registers are complete only when no token waits.
+ * so are fetched once for many tokens.  The log is memory that would be lost
+ * otherwise: it fills what remains up to a power of two, or to 2 kB.  Registers are
+ * complete only when no token waits.
+ *
+ * From precision 11 on elements go to registers of 7 bits (narrow.h) first, which
+ * with head and log take 2^precision bytes, half of what they would.  That is not
+ * for the memory alone: thousands of states are as many places, and the fewer
+ * pages they are on, the fewer of their addresses the processor has to look up
+ * anew.  Merging, reading, and the update value in 2^31 that such a register cannot
+ * hold make registers of bytes of them.
  */
 #define ECS_RECENT		11
 
 typedef struct EcsRegisters
 {
-	uint32_t	logged;			/* number of tokens in the log */
+	uint32_t	logged:14;		/* number of tokens in the log */
+	uint32_t	reached:18;		/* registers before it allow an idle bit more */
 	uint32_t	idle_bits;		/* tokens with one of these bits change no
 								 * register */
 	uint32_t	recent[ECS_RECENT];
@@ -153,12 +162,12 @@ extern int	ecs_log2_size(uint32_t tokens);
 extern void ecs_state_init(EcsState *state, EcsForm form, EcsFlavour flavour, int precision, int log2_size);
 
 /*
- * Add a token.  False when the table of tokens is full: then the state is to be
- * grown first.
+ * Add a token.  False when the table of tokens is full, or narrow registers cannot
+ * hold it: then the state is to be grown first.
  */
 static inline bool ecs_state_add(EcsState *state, uint32_t token);
 extern bool ecs_state_add_to_table(EcsState *state, uint32_t token);
-extern void ecs_state_log_recent(EcsState *state);
+extern bool ecs_state_log_recent(EcsState *state);
 
 /* The size of the next larger state, and the move into it */
 extern size_t ecs_state_grown_size(const EcsState *state);
@@ -176,7 +185,10 @@ extern void ecs_state_to_registers(EcsState *to, const EcsState *from);
 /* Merge registers into a state of registers that was fitted to them */
 extern void ecs_state_merge_registers(EcsState *state, const EcsView *view);
 
-/* Add what waits to the registers; to be done before anybody looks at them */
+/*
+ * Add what waits to the registers; to be done before anybody looks at them.  Narrow
+ * ones are settled by ecs_state_to_registers().
+ */
 extern void ecs_state_settle(EcsState *state);
 extern bool ecs_state_is_settled(const EcsState *state);
 
@@ -225,7 +237,7 @@ ecs_state_add(EcsState *state, uint32_t token)
 	registers->recent[state->count] = token;
 	state->count += (token & registers->idle_bits) == 0;
 	if (state->count == ECS_RECENT)
-		ecs_state_log_recent(state);
+		return ecs_state_log_recent(state);
 	return true;
 }
 

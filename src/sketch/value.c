@@ -58,17 +58,36 @@ ecs_sketch_of_view(const EcsView *view)
 	return result;
 }
 
+static EcsState *
+allocate_state(size_t size)
+{
+	EcsState   *state = palloc(size);
+
+	SET_VARSIZE(state, size);
+	return state;
+}
+
+/* A copy in which nothing waits and no register is narrow */
+static EcsState *
+settled_copy(const EcsState *state)
+{
+	EcsState   *copy;
+
+	if (state->form == ECS_NARROW)
+	{
+		copy = allocate_state(ecs_state_size(ECS_REGISTERS, state->precision, 0));
+		ecs_state_to_registers(copy, state);
+		return copy;
+	}
+	copy = memcpy(palloc(VARSIZE(state)), state, VARSIZE(state));
+	ecs_state_settle(copy);
+	return copy;
+}
+
 void
 ecs_view_state(const EcsState *state, EcsView *view)
 {
-	if (!ecs_state_is_settled(state))
-	{
-		EcsState   *copy = memcpy(palloc(VARSIZE(state)), state, VARSIZE(state));
-
-		ecs_state_settle(copy);
-		state = copy;
-	}
-	ecs_state_view(state, view);
+	ecs_state_view(ecs_state_is_settled(state) ? state : settled_copy(state), view);
 }
 
 bytea *
@@ -96,15 +115,6 @@ ecs_sketch_of_bytes(const void *bytes, size_t len, int sqlstate)
 				 errmsg("invalid sketch"),
 				 errdetail_internal("%s", problem)));
 	return ecs_sketch_of_view(&view);
-}
-
-static EcsState *
-allocate_state(size_t size)
-{
-	EcsState   *state = palloc(size);
-
-	SET_VARSIZE(state, size);
-	return state;
 }
 
 EcsState *

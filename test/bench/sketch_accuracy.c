@@ -27,7 +27,7 @@ static Cell cells[SIZES][ECS_SKETCH_MAX_PRECISION + 1];
 static EcsState *
 create(EcsForm form, int precision)
 {
-	EcsState   *state = malloc(ecs_state_size(form, precision, 0) + ECS_EMPTY_STATE_SIZE);
+	EcsState   *state = malloc(ECS_EMPTY_STATE_SIZE);
 
 	ecs_state_init(state, form, ECS_ULL, precision, ECS_MIN_LOG2_SIZE);
 	return state;
@@ -50,13 +50,18 @@ add(EcsState *state, uint32_t token)
 static void
 note(Cell *cell, EcsState *state, int size)
 {
+	EcsState   *wide = state->form == ECS_NARROW ? malloc(ecs_state_size(ECS_REGISTERS, state->precision, 0)) : NULL;
 	EcsView		view;
 	EcsEstimate estimate;
 	double		error;
 
-	ecs_state_settle(state);
-	ecs_state_view(state, &view);
+	if (wide != NULL)
+		ecs_state_to_registers(wide, state);
+	else
+		ecs_state_settle(state);
+	ecs_state_view(wide != NULL ? wide : state, &view);
 	estimate = ecs_sketch_estimate(&view);
+	free(wide);
 	error = estimate.count / size - 1;
 	cell->sum += error;
 	cell->squares += error * error;

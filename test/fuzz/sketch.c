@@ -56,7 +56,6 @@ encode(const EcsView *view)
 	return sketch;
 }
 
-/* The working form, NULL unless the bytes are a sketch */
 static EcsState *
 add_to_state(EcsState *state, uint32_t token)
 {
@@ -72,17 +71,33 @@ add_to_state(EcsState *state, uint32_t token)
 }
 
 static EcsState *
+to_registers(EcsState *state)
+{
+	EcsState   *registers = allocate(ecs_state_size(ECS_REGISTERS, state->precision, 0));
+
+	ecs_state_to_registers(registers, state);
+	free(state);
+	return registers;
+}
+
+/* With nothing that waits, and no narrow registers */
+static EcsState *
+settle(EcsState *state)
+{
+	if (state->form == ECS_NARROW)
+		return to_registers(state);
+	ecs_state_settle(state);
+	return state;
+}
+
+static EcsState *
 merge(EcsState *state, const EcsView *view)
 {
 	uint32_t	i;
 
 	if (!ecs_state_fit(state, view->precision, view->flavour, view->form))
 	{
-		EcsState   *registers = allocate(ecs_state_size(ECS_REGISTERS, state->precision, 0));
-
-		ecs_state_to_registers(registers, state);
-		free(state);
-		state = registers;
+		state = to_registers(state);
 		assert(ecs_state_fit(state, view->precision, view->flavour, view->form));
 	}
 	if (view->form == ECS_REGISTERS)
@@ -94,6 +109,7 @@ merge(EcsState *state, const EcsView *view)
 	return state;
 }
 
+/* The working form, NULL unless the bytes are a sketch */
 static EcsState *
 read_state(const Sketch *sketch)
 {
@@ -129,14 +145,13 @@ read_state(const Sketch *sketch)
 
 /* The first bytes of what is written tell the estimate of what was written */
 static Sketch
-write_state(EcsState *state)
+write_state(const EcsState *state)
 {
 	EcsView		view;
 	Sketch		sketch;
 	Sketch		head;
 	float		stored;
 
-	ecs_state_settle(state);
 	ecs_state_view(state, &view);
 	sketch = encode(&view);
 	head = copy_bytes(sketch.bytes, sketch.len < ECS_SKETCH_COUNT_BYTES ? sketch.len : ECS_SKETCH_COUNT_BYTES);
@@ -160,7 +175,10 @@ normalize(const Sketch *sketch)
 	Sketch		canonical = {NULL, 0};
 
 	if (state != NULL)
+	{
+		state = settle(state);
 		canonical = write_state(state);
+	}
 	free(state);
 	return canonical;
 }
@@ -173,9 +191,9 @@ unite(const Sketch *a, const Sketch *b)
 	EcsView		view;
 	Sketch		result;
 
-	ecs_state_settle(other);
+	other = settle(other);
 	ecs_state_view(other, &view);
-	state = merge(state, &view);
+	state = settle(merge(state, &view));
 	result = write_state(state);
 	free(state);
 	free(other);
@@ -297,13 +315,10 @@ main(int argc, char **argv)
 					state = add_to_state(state, ecs_token_of_hash(ecs_hash_int64(i)));
 				if (hll && !ecs_state_fit(state, p, ECS_HLL, ECS_REGISTERS))
 				{
-					EcsState   *registers = allocate(ecs_state_size(ECS_REGISTERS, p, 0));
-
-					ecs_state_to_registers(registers, state);
-					ecs_state_fit(registers, p, ECS_HLL, ECS_REGISTERS);
-					free(state);
-					state = registers;
+					state = to_registers(state);
+					ecs_state_fit(state, p, ECS_HLL, ECS_REGISTERS);
 				}
+				state = settle(state);
 				sketch = write_state(state);
 				snprintf(name, sizeof(name), "%s/sketch_%d_%zu_%d", argv[1], p, n, hll);
 				file = fopen(name, "wb");

@@ -180,6 +180,18 @@ SELECT p, bool_and(s = (SELECT sketch_agg(j, p) FROM generate_series(1, i) j)) A
 FROM unnest(ARRAY[4, 7, 8]) p, LATERAL
      (SELECT i, sketch_agg(i, p) OVER w AS s, approx_count_distinct(i, p) OVER w AS c FROM numbers WHERE i <= 200 WINDOW w AS (ORDER BY i)) t
 GROUP BY p ORDER BY p;
+-- update values up to the largest, among few and among many others, early and late: no way to build a sketch loses them
+CREATE TABLE hashes AS
+SELECT i, CASE WHEN i % 97 = 0 THEN (-9223372036854775808) + i ELSE hashint8extended(i, 1) END AS hash FROM generate_series(1, 3000) i;
+SELECT p, n, built = united AND built || base = late AS same, sketch_info(built) ->> 'layout' AS layout
+FROM unnest(ARRAY[10, 11, 13]) p, unnest(ARRAY[90, 400, 2000, 3000]) n,
+     LATERAL (SELECT set_byte('\x128b7f', 1, 128 + p) AS head, sketch_agg(i, p) AS base FROM generate_series(1, 5000) i) x,
+     LATERAL (SELECT sketch_from_hll(head || string_agg(int8send(hash), '' ORDER BY i)) AS built,
+                     sketch_union_agg(sketch_from_hll(head || int8send(hash)) ORDER BY i DESC) AS united FROM hashes WHERE i <= n) y,
+     LATERAL (SELECT sketch_union_agg(s ORDER BY i) AS late
+              FROM (SELECT 0 AS i, base AS s UNION ALL SELECT i, sketch_from_hll(head || int8send(hash)) FROM hashes WHERE i <= n) e) z
+ORDER BY p, n;
+DROP TABLE hashes;
 -- and so must whoever reads a state, however often
 CREATE AGGREGATE state_agg(integer) (SFUNC = sketch_state_add, STYPE = sketch_state, INITCOND = '\x1008');
 CREATE TABLE states AS SELECT n, state_agg(i) AS state, sketch_agg(i, 8) AS s FROM generate_series(1, 200) n JOIN numbers ON i <= n GROUP BY n;
