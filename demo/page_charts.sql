@@ -5,12 +5,16 @@
 CREATE FUNCTION pg_temp.esc(value text) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN replace(replace(replace(replace(value, '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;');
 
--- 1234567 as 1.2M, for axes and tiles
+-- 1234567 as 1.2M, for tiles
 CREATE FUNCTION pg_temp.short(value numeric) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN abs(value) >= 1e6 THEN trim_scale(round(value / 1e6, 2)) || 'M'
             WHEN abs(value) >= 1e4 THEN trim_scale(round(value / 1e3, 1)) || 'k'
             WHEN abs(value) >= 1e3 THEN to_char(value, 'FM9,999')
             ELSE trim_scale(round(value, 2))::text END;
+
+-- the same for the round figures at an axis, where there is little room: 2500 as 2.5k
+CREATE FUNCTION pg_temp.tick(value numeric) RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN abs(value) >= 1e3 AND abs(value) < 1e4 THEN trim_scale(round(value / 1e3, 2)) || 'k' ELSE pg_temp.short(value) END;
 
 -- 1234567.5 as 1,234,567.5, for tables
 CREATE FUNCTION pg_temp.grouped(value numeric) RETURNS text LANGUAGE sql IMMUTABLE
@@ -96,7 +100,7 @@ BEGIN
     )
     SELECT format('<svg viewBox="0 0 572 244" role="img" aria-label="%s: %s">', pg_temp.esc(title), pg_temp.esc(sentence))
         || (SELECT string_agg(format('<line x1="48" x2="548" y1="%1$s" y2="%1$s" class="%2$s"/><text x="42" y="%1$s" dy="4" class="y">%3$s</text>',
-                                     round(12 + per_unit * (y1 - tick), 1), CASE tick WHEN 0 THEN 'zero' ELSE 'rule' END, pg_temp.short(tick)), '')
+                                     round(12 + per_unit * (y1 - tick), 1), CASE tick WHEN 0 THEN 'zero' ELSE 'rule' END, pg_temp.tick(tick)), '')
             FROM scale, generate_series(y0, y1, step) tick)
         || (SELECT string_agg(format('<text x="%s" y="236" class="x">%s</text>', round(48 + per_day * (day - x0 + 0.5 * width), 1),
                                      CASE WHEN x1 - x0 <= 62 THEN to_char(day, 'DD Mon')

@@ -28,13 +28,13 @@ th, td { padding: .3rem .5rem; text-align: left; border-bottom: 1px solid var(--
 th { font-weight: 400; } tr:first-child th { color: var(--soft); font-weight: 600; vertical-align: bottom; white-space: normal; }
 .n { text-align: right; font-variant-numeric: tabular-nums; } .heat td, .heat tr:first-child th { text-align: center; } .heat td { border: 1px solid var(--card); }
 details { margin-top: .4rem; font-size: .9rem; } summary { color: var(--soft); cursor: pointer; } details .wide { max-height: 20rem; overflow: auto; } details th { text-align: right; } details th:first-child { text-align: left; }
-@media (max-width: 600px) { svg text { font-size: 17px; } figure { padding: .8rem; } }
+@media (max-width: 600px) { svg text { font-size: 17px; } figure { padding: .8rem; } figure > .wide > table:not(.heat) th[scope=row] { min-width: 7.5rem; white-space: normal; } }
 @media print {
   @page { size: A4; margin: 12mm; }
   :root { color-scheme: light; --ink: #000; --soft: #444; --line: #bbb; --page: #fff; --card: #fff; --shade: transparent; }
   body { padding: 0; max-width: none; font-size: 9pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .grid { grid-template-columns: 1fr 1fr; gap: 3mm; } figure, .tiles div { padding: 2.5mm; } .tiles { gap: 3mm; grid-template-columns: repeat(6, 1fr); margin-bottom: 3mm; }
   dd { font-size: 13pt; } .note, dt, figcaption p, .legend { font-size: 8pt; } table { font-size: 7.5pt; } th, td { padding: .7mm 1mm; }
-  .wide { overflow: visible; } details { display: none; } svg text { font-size: 15px; } h2 { margin: 6mm 0 3mm; break-after: avoid; } .second { break-before: page; }
+  .wide { overflow: visible; } figure > .wide > table:not(.heat) th[scope=row] { white-space: normal; } details { display: none; } svg text { font-size: 15px; } h2 { margin: 6mm 0 3mm; break-after: avoid; } .second { break-before: page; }
 }
 </style>$html$;
