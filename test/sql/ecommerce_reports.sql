@@ -76,7 +76,8 @@ INSERT INTO inventory_event (event_type, event_time, store_id, product_id, quant
 SELECT CASE WHEN n % 40 = 0 THEN 'stocktake' WHEN h(n, 41, 3) = 0 THEN 'receipt' ELSE 'sale' END,
        timestamptz '2024-02-01 00:00 Europe/London' + h(n, 42, 90 * 86400) * interval '1 second', 1 + h(n, 43, 2), 1 + h(n, 44, 12),
        CASE WHEN n % 40 = 0 THEN h(n, 45, 30) WHEN h(n, 41, 3) = 0 THEN h(n, 45, 30) ELSE -1 - h(n, 45, 15) END
-FROM generate_series(1, 800) n;
+FROM generate_series(1, 800) n
+UNION ALL VALUES ('receipt', '2024-04-01 12:00 UTC'::timestamptz, 1, 98, 3), ('sale', '2024-04-02 12:00 UTC', 1, 98, -3);      -- nothing left, and nothing missing
 ANALYZE order_line, inventory_event;
 CALL refresh_model('shop');
 \set ECHO none
