@@ -85,10 +85,7 @@ window_params(EcsSource *source, const EcsWindow *window)
 	{
 		ParamExternData *param = &params->params[i];
 
-		/*
-		 * a zone's day may begin twice, so leave a day on either side to the
-		 * scan
-		 */
+		/* leave a day on either side to the scan, whatever zones do */
 		DateADT		day = i == 0 ? Max(window->since, ECS_MIN_DAY + 1) - 1 : window->end + 1;
 
 		param->ptype = source->time.type;

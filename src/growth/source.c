@@ -89,6 +89,7 @@ ecs_source_open(EcsSource *source, Oid relation, const char *user_column, const 
 	source->relation_name = ecs_relation_name(relation);
 	source->schema = quote_identifier(get_namespace_name(namespace));
 	ecs_zone_init(&source->zone, time_zone);
+	source->zone.between_midnights = true;	/* as rollups tell days */
 
 	number = find_column(relation, user_column);
 	source->user_name = quote_identifier(user_column);
@@ -121,26 +122,6 @@ typedef struct Bounds
 	bool		infinite;
 } Bounds;
 
-/*
- * The day of an instant or, where clocks went back over midnight within hours of
- * it, the day on the far side: not the first instant need have the first day.
- */
-static bool
-bound_day(EcsDayColumn *column, Datum value, int direction, DateADT *day)
-{
-	DateADT		beyond;
-
-	if (!ecs_column_day(column, value, day))
-		return false;
-	if (column->kind == ECS_FROM_TIMESTAMPTZ)
-	{
-		beyond = ecs_local_day(&column->zone, DatumGetTimestampTz(value) - direction * 3 * USECS_PER_HOUR);
-		if ((beyond - *day) * direction > 0)
-			*day = beyond;
-	}
-	return true;
-}
-
 static void
 take_bounds(TupleTableSlot *slot, void *state)
 {
@@ -149,8 +130,8 @@ take_bounds(TupleTableSlot *slot, void *state)
 	slot_getallattrs(slot);
 	bounds->found = !slot->tts_isnull[0];
 	if (bounds->found)
-		bounds->infinite = !bound_day(bounds->column, slot->tts_values[0], -1, &bounds->first) ||
-			!bound_day(bounds->column, slot->tts_values[1], 1, &bounds->last);
+		bounds->infinite = !ecs_column_day(bounds->column, slot->tts_values[0], &bounds->first) ||
+			!ecs_column_day(bounds->column, slot->tts_values[1], &bounds->last);
 }
 
 static void

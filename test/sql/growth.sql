@@ -30,7 +30,7 @@ CREATE FUNCTION kept_in(zone text) RETURNS regclass LANGUAGE plpgsql AS $$
 BEGIN
 	DROP TABLE IF EXISTS kept;
 	CREATE TABLE kept AS
-	SELECT user_id, activity_agg((event_time AT TIME ZONE zone)::date) AS days, min(signup) AS signup
+	SELECT user_id, activity_agg(rollup_day(event_time, zone)) AS days, min(signup) AS signup
 	FROM ev WHERE user_id IS NOT NULL AND isfinite(event_time) GROUP BY 1;
 	RETURN 'kept';
 END $$;
@@ -41,10 +41,10 @@ CREATE FUNCTION plain_growth(p text, zone text, since date, until date, mode tex
 RETURNS TABLE (period_start date, active bigint, new bigint, retained bigint, resurrected bigint, churned bigint, dormant bigint)
 LANGUAGE sql AS $$
 	WITH days AS MATERIALIZED (
-		SELECT DISTINCT user_id, date_trunc(p, (event_time AT TIME ZONE zone)::date::timestamp)::date AS start
+		SELECT DISTINCT user_id, date_trunc(p, rollup_day(event_time, zone)::timestamp)::date AS start
 		FROM ev
-		WHERE user_id IS NOT NULL AND isfinite(event_time) AND (event_time AT TIME ZONE zone)::date < until
-		  AND (mode <> 'window' OR (event_time AT TIME ZONE zone)::date >= date_trunc(p, since::timestamp))),
+		WHERE user_id IS NOT NULL AND isfinite(event_time) AND rollup_day(event_time, zone) < until
+		  AND (mode <> 'window' OR rollup_day(event_time, zone) >= date_trunc(p, since::timestamp))),
 	users AS MATERIALIZED (
 		SELECT user_id, least(min(start), CASE WHEN mode = 'column' THEN (
 			SELECT date_trunc(p, min(signup)::timestamp)::date FROM ev WHERE ev.user_id = days.user_id) END) AS seen
@@ -112,8 +112,8 @@ CREATE FUNCTION plain_rolling(n integer, step integer, zone text, since date, un
 RETURNS TABLE (day date, dau bigint, active bigint, new bigint, retained bigint, resurrected bigint, churned bigint, dormant bigint)
 LANGUAGE sql AS $$
 	WITH days AS MATERIALIZED (
-		SELECT DISTINCT user_id, (event_time AT TIME ZONE zone)::date AS day
-		FROM ev WHERE user_id IS NOT NULL AND isfinite(event_time) AND (event_time AT TIME ZONE zone)::date < until),
+		SELECT DISTINCT user_id, rollup_day(event_time, zone) AS day
+		FROM ev WHERE user_id IS NOT NULL AND isfinite(event_time) AND rollup_day(event_time, zone) < until),
 	users AS MATERIALIZED (SELECT user_id, min(day) AS seen, array_agg(day) AS days FROM days GROUP BY 1)
 	SELECT day, count(*) FILTER (WHERE today), count(*) FILTER (WHERE now), count(*) FILTER (WHERE now AND seen > day - step),
 		   count(*) FILTER (WHERE now AND before), count(*) FILTER (WHERE now AND NOT before AND seen <= day - step),
@@ -156,7 +156,7 @@ FROM (VALUES (28, 28, 'UTC', date '2010-10-12', date '2012-03-10'), (28, 1, 'Ame
 
 -- Stickiness, the power curve and cohorts.
 CREATE VIEW user_days AS
-SELECT DISTINCT user_id, (event_time AT TIME ZONE 'America/St_Johns')::date AS day FROM ev WHERE user_id IS NOT NULL AND isfinite(event_time);
+SELECT DISTINCT user_id, rollup_day(event_time, 'America/St_Johns') AS day FROM ev WHERE user_id IS NOT NULL AND isfinite(event_time);
 SELECT kept_in('America/St_Johns');
 WITH plain AS (
 	SELECT date_trunc('quarter', s)::date AS period_start, count(DISTINCT user_id) AS active, count(user_id) AS active_days,
@@ -281,10 +281,15 @@ CREATE TABLE instants AS
 SELECT i AS user_id, timestamptz '1880-01-01Z' + (hashint4(i)::bigint + 2147483648) * 1.6 * interval '1 second' AS event_time
 FROM generate_series(1, 20000) i;
 SELECT zone, (
-	SELECT count(*) FROM (SELECT (event_time AT TIME ZONE zone)::date AS day, count(*) AS dau FROM instants GROUP BY 1) plain
+	SELECT count(*) FROM (SELECT rollup_day(event_time, zone) AS day, count(*) AS dau FROM instants GROUP BY 1) plain
 	FULL JOIN (SELECT day, dau FROM rolling_active('instants', 'user_id', 'event_time', 1, time_zone => zone) WHERE dau > 0) ours
 	USING (day, dau) WHERE plain IS NULL OR ours IS NULL) AS differ
 FROM unnest('{UTC,America/St_Johns,America/Sao_Paulo,Pacific/Apia,Africa/Monrovia,Europe/Amsterdam,Australia/Lord_Howe,Africa/Casablanca}'::text[]) zone;
+
+-- clocks set back from shortly after midnight: the minute before belongs to the day that has not ended, as in rollups
+CREATE TABLE minute AS SELECT 1 AS user_id, timestamptz '2010-11-07 02:30:30Z' AS event_time;
+SELECT day, dau, (event_time AT TIME ZONE 'America/St_Johns')::date AS label
+FROM minute, rolling_active('minute', 'user_id', 'event_time', 1, time_zone => 'America/St_Johns');
 
 -- Views, partitions, an index on the time, parallel scans, row security and privileges.
 CREATE VIEW ev_view AS SELECT user_id AS "User", event_time AS "Time" FROM ev;
