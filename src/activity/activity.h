@@ -195,6 +195,9 @@ extern void ecs_write_weeks(EcsWriter *writer, int32 week, int32 count, uint8 da
 extern void ecs_write_run(EcsWriter *writer, DateADT first, DateADT last);
 extern struct varlena *ecs_write_end(EcsWriter *writer);
 
+/* The days from the first to the last, or none where that is before the first */
+extern struct varlena *ecs_make_run(DateADT first, DateADT last);
+
 /* The text form of a value */
 extern struct varlena *ecs_parse_activity(const char *text);
 extern char *ecs_format_activity(const struct varlena *activity);

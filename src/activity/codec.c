@@ -150,6 +150,17 @@ ecs_write_end(EcsWriter *writer)
 	return writer->value;
 }
 
+struct varlena *
+ecs_make_run(DateADT first, DateADT last)
+{
+	EcsWriter	writer;
+
+	ecs_write_begin(&writer);
+	if (first <= last)
+		ecs_write_run(&writer, first, last);
+	return ecs_write_end(&writer);
+}
+
 /*
  * Checking
  */

@@ -112,13 +112,20 @@ ecs_add_user(EcsGrowthCounts *counts, const struct varlena *activity)
 		}
 		while (last >= end)
 		{
-			int32		previous = index;
+			int32		previous = index++;
 			bool		is_first = end == PG_INT32_MIN;
+			DateADT		day = ecs_weeks_day_from(&weeks, end);
 			EcsPeriodCounts *count;
 
 			CHECK_FOR_INTERRUPTS();
-			index = ecs_period_index(counts->period, ecs_weeks_day_from(&weeks, end));
-			end = ecs_period_start(counts->period, index + 1);
+			/* it is the next period, more often than not */
+			if (!is_first)
+				end = ecs_period_start(counts->period, index + 1);
+			if (day >= end)
+			{
+				index = ecs_period_index(counts->period, day);
+				end = ecs_period_start(counts->period, index + 1);
+			}
 			count = &counts->periods[index - base];
 			count->active++;
 			count->fresh += is_first;

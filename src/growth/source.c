@@ -104,7 +104,8 @@ ecs_source_open(EcsSource *source, Oid relation, const char *user_column, const 
 	if ((seen == ECS_SEEN_COLUMN) != (first_seen_column != NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("first_seen is 'column' if, and only if, first_seen_column is given")));
+				 errmsg("first_seen_by is 'column' if, and only if, first_seen_column is given"),
+				 errhint("Name the column of a day such as that of sign-up, and pass 'column'.")));
 	if (first_seen_column != NULL)
 		open_day_column(&source->first_seen, source, first_seen_column, InvalidOid);
 }
