@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_collation.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "nodes/nodeFuncs.h"
@@ -100,7 +101,9 @@ ecs_create_query_function(const EcsRequest *request, const char *function)
 		appendStringInfo(&sql, "%s%s %s", cell == list_head(request->outputs) ? "" : ", ",
 						 quote_identifier(entry->resname), format_type_be_qualified(exprType((Node *) entry->expr)));
 	}
-	appendStringInfo(&sql, ") LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC\n%s\n; END", request->query);
+	appendStringInfo(&sql, ") LANGUAGE sql STABLE PARALLEL %s BEGIN ATOMIC\n%s\n; END",
+					 request->parallel == PROPARALLEL_SAFE ? "SAFE" : request->parallel == PROPARALLEL_RESTRICTED ? "RESTRICTED" : "UNSAFE",
+					 request->query);
 	/* the caller's own query means what it means in the caller's path */
 	if (SPI_execute(sql.data, false, 0) < 0)
 		elog(ERROR, "could not run: %s", sql.data);

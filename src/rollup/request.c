@@ -163,6 +163,7 @@ ecs_check_query(EcsRequest *request, const char *sql)
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("the query of a rollup must not use volatile functions"),
 				 errdetail("A bucket computed again must come out the same.")));
+	request->parallel = max_parallel_hazard(query);
 	(void) find_params((Node *) query, used);
 	if (!used[0] || !used[1])
 		ereport(ERROR,

@@ -18,6 +18,7 @@ typedef struct EcsRequest
 	Oid			time_type;		/* of all of them: date or timestamptz */
 	const char *query;			/* one SELECT, without its semicolon; or NULL */
 	List	   *outputs;		/* its TargetEntries */
+	char		parallel;		/* what it may be a part of: as proparallel */
 	char	   *handler;
 	Oid			bucket;			/* a value of the enum */
 	char	   *zone;

@@ -35,6 +35,12 @@ SELECT oldest_pending FROM rollup_status() WHERE target = 'in_tokyo'::regclass;
 CALL refresh_model('shop');
 SELECT max(pending) FROM rollup_status();
 
+-- The function of a query is as safe in a parallel plan as the query.
+CREATE FUNCTION alone(n bigint) RETURNS bigint LANGUAGE plpgsql STABLE PARALLEL UNSAFE AS $$ BEGIN RETURN n; END $$;
+SELECT rollup_create('unsafe', '{sale}', '{at}', 'SELECT alone(count(*)) AS n FROM sale WHERE at >= $1 AND at < $2');
+SELECT proname, proparallel FROM pg_proc WHERE proname IN ('by_day_query', 'unsafe_query') ORDER BY 1;
+SELECT rollup_drop('unsafe');
+
 -- A stranger enters tables of his as rollups of that source: with a query of his own, captures that
 -- there are not, no time zone; and a circle, and the largest number.
 RESET ROLE;
