@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -12,21 +13,21 @@
 /* Up to this length cells are put in order by insertion */
 #define INSERTION_LENGTH	48
 
-static int
-compare_cells(const void *a, const void *b)
-{
-	int64		a_at = ((const EcsCell *) a)->at;
-	int64		b_at = ((const EcsCell *) b)->at;
-
-	return (a_at > b_at) - (a_at < b_at);
-}
+/* Knows sorted input, as qsort() does; but one key may have all the cells there are */
+#define ST_SORT sort_cells
+#define ST_ELEMENT_TYPE EcsCell
+#define ST_COMPARE(a, b) (((a)->at > (b)->at) - ((a)->at < (b)->at))
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 void
 ecs_cells_sort(EcsCell *cells, Size n)
 {
 	if (n > INSERTION_LENGTH)
 	{
-		qsort(cells, n, sizeof(EcsCell), compare_cells);	/* knows sorted input */
+		sort_cells(cells, n);
 		return;
 	}
 	for (Size i = 1; i < n; i++)
