@@ -127,9 +127,9 @@
 
 /* 18 keeps beside the columns of a row what is needed to read them; needs access/tupdesc.h */
 #if PG_VERSION_NUM >= 180000
-typedef CompactAttribute * EcsColumn;
+typedef struct CompactAttribute *EcsColumn;
 #else
-typedef Form_pg_attribute EcsColumn;
+typedef struct FormData_pg_attribute *EcsColumn;
 #define TupleDescCompactAttr(desc, i)	TupleDescAttr(desc, i)
 #endif
 
